@@ -8,9 +8,6 @@ import (
 	"github.com/starling-mail/starling/mailbox"
 )
 
-// Time is a point in time with its zone; INTERNALDATE keeps its zone.
-type Time = time.Time
-
 // Fields says which fields of a Row are wanted. UID and ModSeq always come.
 type Fields uint16
 
@@ -32,13 +29,13 @@ type Row struct {
 	UID       imap.UID
 	ModSeq    mailbox.ModSeq
 	Flags     mailbox.Flags
-	Received  Time     // INTERNALDATE, with its zone
-	Saved     Time     // SAVEDATE (RFC 8514): when it came into this mailbox
-	Size      int64    // RFC822.SIZE
-	Envelope  []byte   // ENVELOPE as it is sent (RFC 9051 §7.5.2)
-	Structure []byte   // what message.Decode reads
-	Preview   string   // RFC 8970
-	EmailID   [16]byte // from the hash of the bytes (RFC 8474)
+	Received  time.Time // INTERNALDATE, with its zone
+	Saved     time.Time // SAVEDATE (RFC 8514): when it came into this mailbox
+	Size      int64     // RFC822.SIZE
+	Envelope  []byte    // ENVELOPE as it is sent (RFC 9051 §7.5.2)
+	Structure []byte    // what message.Decode reads
+	Preview   string    // RFC 8970
+	EmailID   [16]byte  // from the hash of the bytes (RFC 8474)
 	ThreadID  [16]byte
 }
 

@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -87,11 +88,12 @@ type Mailboxes interface {
 // A Snapshot is a mailbox at one ModSeq, for numbering and SELECT.
 type Snapshot struct {
 	Info
-	Line       uint64
-	UIDs       imap.UIDSet    // live UIDs: ascending, disjoint ranges
-	Keywords   []string       // all ever used in the mailbox, in first-use order
-	RecentFrom imap.UID       // UIDs from here on are recent and unclaimed
-	Floor      mailbox.ModSeq // the expunge log is complete after this
+	Line        uint64
+	UIDs        imap.UIDSet    // live UIDs: ascending, disjoint ranges
+	Keywords    []string       // all ever used in the mailbox, in first-use order
+	RecentFrom  imap.UID       // UIDs from here on are recent and unclaimed
+	FirstUnseen imap.UID       // lowest UID without \Seen, 0 if there is none
+	Floor       mailbox.ModSeq // the expunge log is complete after this
 }
 
 // A Draft is a message whose bytes the store has received and understood but
@@ -107,7 +109,7 @@ type Incoming struct {
 	Draft Draft
 	Flags mailbox.Flags
 	// Received is INTERNALDATE; it keeps its zone. Zero: now.
-	Received Time
+	Received time.Time
 	// UID is what an import asks for: not below UIDNEXT, ascending. 0: the next.
 	UID imap.UID
 }
@@ -165,7 +167,8 @@ type Messages interface {
 	Expunge(ctx context.Context, box mailbox.ID, uids imap.UIDSet) (*mailbox.Change, error)
 
 	// Copy copies messages within an account, in one transaction, flags,
-	// INTERNALDATE and order kept. More than MaxCopy messages: kind Limit.
+	// INTERNALDATE and order kept. More messages than the store's
+	// configured limit: kind Limit.
 	Copy(ctx context.Context, from, to mailbox.ID, uids imap.UIDSet) (Copied, error)
 
 	// Move is Copy and the removal of the originals in one transaction.
