@@ -39,6 +39,7 @@ type Info struct {
 	SpecialUse  []imap.MailboxAttr // RFC 6154, such as \Sent
 	ModSeq      mailbox.ModSeq     // HIGHESTMODSEQ, at least 1
 	Counts      mailbox.Counts
+	RecentFrom  imap.UID // messages from this UID on are recent and unclaimed (RFC 3501 §2.3.2)
 }
 
 // Mailboxes are the names of an account. Names are canonical
@@ -91,7 +92,6 @@ type Snapshot struct {
 	Line        uint64
 	UIDs        imap.UIDSet    // live UIDs: ascending, disjoint ranges
 	Keywords    []string       // all ever used in the mailbox, in first-use order
-	RecentFrom  imap.UID       // UIDs from here on are recent and unclaimed
 	FirstUnseen imap.UID       // lowest UID without \Seen, 0 if there is none
 	Floor       mailbox.ModSeq // the expunge log is complete after this
 }
