@@ -1,0 +1,106 @@
+package imapserver
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/starling-mail/starling/imapserver/wire"
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/tracker"
+)
+
+// Options are what a Server is made of. All are needed unless said otherwise.
+type Options struct {
+	Store    mailstore.Store
+	Trackers *tracker.Set
+	Auth     Authenticator
+	// TLS serves STARTTLS and listeners with ImplicitTLS; nil: there is neither.
+	TLS      *tls.Config
+	Settings Settings
+	// ID is what the ID command answers (RFC 2971); empty: NIL.
+	ID  []wire.IDField
+	Log zerolog.Logger
+}
+
+// An Authenticator checks who a client is. It throttles, logs failures and may
+// take long. An error of kind mailbox.Unavailable says that the password could not be
+// judged; any other error is a refusal.
+type Authenticator interface {
+	Login(ctx context.Context, remote netip.Addr, user, password string) (mailbox.User, error)
+}
+
+// Settings are limits and times. They may be replaced while the Server runs:
+// new values hold for what begins after.
+type Settings struct {
+	// MaxConnections bounds the connections of the Server, PerUser those that
+	// are logged in as one user and PerAddress those from one address.
+	MaxConnections, MaxPerUser, MaxPerAddress int
+
+	// AppendLimit is the size of the largest message that APPEND takes, in bytes
+	// (RFC 7889).
+	AppendLimit int64
+	// MaxBadCommands is how many commands before login may be answered with BAD
+	// until the connection ends.
+	MaxBadCommands int
+	// Command and PreAuth bound what one command may cost, after and before login.
+	Command, PreAuth wire.Limits
+
+	LoginTimeout   time.Duration // from the connection to a login
+	CommandTimeout time.Duration // without a byte in the middle of a command
+	Autologout     time.Duration // without a command, IDLE included (RFC 9051 §5.4)
+	WriteTimeout   time.Duration // for a client that does not read
+	KeepAlive      time.Duration // between "* OK Still here" in IDLE; 0: never
+	ParkAfter      time.Duration // without input until the connection is parked
+
+	Compress bool // offer COMPRESS=DEFLATE (RFC 4978)
+}
+
+// DefaultSettings suit a server with some thousand users.
+func DefaultSettings() Settings {
+	return Settings{
+		MaxConnections: 100_000, MaxPerUser: 100, MaxPerAddress: 1000,
+		AppendLimit:    64 << 20,
+		MaxBadCommands: 5,
+		Command:        wire.DefaultLimits(),
+		PreAuth:        wire.PreAuthLimits(),
+		LoginTimeout:   time.Minute,
+		CommandTimeout: 2 * time.Minute,
+		Autologout:     30 * time.Minute,
+		WriteTimeout:   time.Minute,
+		KeepAlive:      2 * time.Minute,
+		ParkAfter:      20 * time.Millisecond,
+		Compress:       true,
+	}
+}
+
+// ListenerOptions say how one listener's connections begin.
+type ListenerOptions struct {
+	// ImplicitTLS: TLS from the first byte (RFC 8314 §3.2).
+	ImplicitTLS bool
+	// ProxyFrom are the peers that must begin with a PROXY protocol header,
+	// whose source address is then the client's. Others must not.
+	ProxyFrom []netip.Prefix
+	// PlaintextAuth allows credentials without TLS: to nobody, to clients on
+	// loopback addresses, or to all.
+	PlaintextAuth PlaintextAuth
+}
+
+// PlaintextAuth says who may log in without TLS.
+type PlaintextAuth uint8
+
+// Who may log in without TLS.
+const (
+	PlaintextNever PlaintextAuth = iota
+	PlaintextLoopback
+	PlaintextAlways
+)
+
+// allows reports whether a client at addr may log in without TLS.
+func (p PlaintextAuth) allows(addr netip.Addr) bool {
+	return p == PlaintextAlways || p == PlaintextLoopback && addr.IsLoopback()
+}
