@@ -109,6 +109,10 @@ func (d *decoder) value(path string, x any, v reflect.Value, tag reflect.StructT
 		d.fault(path, "must be a list of %s", allowed(v.Type().Elem(), ""))
 		return
 	}
+	if len(elements) == 0 {
+		v.SetZero()
+		return
+	}
 	list := reflect.MakeSlice(v.Type(), len(elements), len(elements))
 	for i, element := range elements {
 		d.value(path+"["+strconv.Itoa(i)+"]", element, list.Index(i), "")
