@@ -25,8 +25,12 @@ func newSparse(base uint32, uids []uint32) sparse {
 
 // next returns the first difference and the list after it, which must not be empty.
 func (s sparse) next() (uint32, sparse) {
+	// Nearly all differences take one or two bytes.
 	if s[0] < 0x80 {
 		return uint32(s[0]), s[1:]
+	}
+	if len(s) > 1 && s[1] < 0x80 {
+		return uint32(s[0]&0x7f) | uint32(s[1])<<7, s[2:]
 	}
 	d, n := binary.Uvarint(s)
 	return uint32(d), s[n:]
