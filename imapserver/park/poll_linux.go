@@ -131,7 +131,6 @@ func (p *poller) control(socket syscall.Conn, op int, event unix.EpollEvent) err
 // run wakes Spots until the set is closed.
 func (p *poller) run(raw syscall.RawConn) {
 	events := make([]unix.EpollEvent, batch)
-	spots := make([]*Spot, batch)
 	for {
 		var n int
 		var errno error
@@ -142,17 +141,18 @@ func (p *poller) run(raw syscall.RawConn) {
 		if err != nil || errno != nil {
 			return
 		}
-		p.mu.RLock()
-		for i, e := range events[:n] {
-			spots[i] = p.spots[uint32(e.Fd)]
+		p.dispatch(events[:n])
+	}
+}
+
+// dispatch ends the Parks that events are for, if they last.
+func (p *poller) dispatch(events []unix.EpollEvent) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, e := range events {
+		if s := p.spots[uint32(e.Fd)]; s != nil {
+			s.fire(uint32(e.Pad), Readable)
 		}
-		p.mu.RUnlock()
-		for i, e := range events[:n] {
-			if spots[i] != nil {
-				spots[i].fire(uint32(e.Pad), Readable)
-			}
-		}
-		clear(spots[:n])
 	}
 }
 

@@ -123,23 +123,24 @@ func (s *Spot) Switch(c net.Conn) error {
 // Park gives up the ownership of the connection. wake is called once, on a
 // goroutine of its own, perhaps before Park returns: touch nothing after it. It is
 // called at once if Wake was called since the last wake-up and not seen by
-// Pending. A zero deadline means none. On a closed Spot Park does nothing.
+// Pending. A zero deadline means none.
 //
-// A Spot that cannot be watched any more, because its connection or the Lot is
-// closed, is woken at once as Readable.
-func (s *Spot) Park(deadline time.Time) {
+// On a closed Spot Park does nothing but report false: the caller is still the
+// owner. A Spot that cannot be watched any more, because its connection or the Lot
+// is closed, is woken at once as Readable.
+func (s *Spot) Park(deadline time.Time) bool {
 	s.mu.Lock() // a late Park must not undo what the next owner's Park has armed
 	defer s.mu.Unlock()
 	number := s.lot.parks.Add(1)
 	for {
 		old := s.state.Load()
 		if old&closed != 0 {
-			return
+			return false
 		}
 		if old&pending != 0 {
 			if s.state.CompareAndSwap(old, old&^pending) {
 				go s.wake(Woken)
-				return
+				return true
 			}
 			continue
 		}
@@ -156,6 +157,7 @@ func (s *Spot) Park(deadline time.Time) {
 	if !s.lot.wheel.set(s, number, deadline) {
 		s.fire(number, Expired)
 	}
+	return true
 }
 
 // fire ends the Park of that number, if it has not ended yet.
@@ -203,9 +205,10 @@ func (s *Spot) Pending() bool {
 
 // Close gives the Spot back. wake is not called any more, except by a wake-up that
 // came first. It reports whether the connection was parked: then the caller is its
-// owner now. Close the connection after it, never before: a socket that is closed
-// while it is parked wakes nobody. A goroutine that is blocked in Read ends with
-// the connection.
+// owner now. If not, the owner is at work, and learns it from Park at the latest.
+//
+// Close the connection after its Spot, never before: a socket that is closed while it
+// is parked wakes nobody. A goroutine that is blocked in Read ends with the connection.
 func (s *Spot) Close() (wasParked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
