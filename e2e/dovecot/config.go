@@ -16,12 +16,11 @@ type configuration struct {
 	Location              string
 	Internal, Login, Mail string // system users
 	Hibernate             string
-	Clients               int
+	Clients, Reuse        int
 }
 
 // conf is a Dovecot that keeps to its own folder and is set up for many
-// clients: login processes that serve many connections each, imap processes
-// used again. Each write is flushed to the disk (mail_fsync).
+// clients: login processes that serve many connections each. Each write is flushed to the disk (mail_fsync).
 var conf = template.Must(template.New("dovecot.conf").Parse(`
 base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/run
@@ -77,7 +76,7 @@ service stats {
   chroot =
 }
 service imap {
-  service_count = 256
+  service_count = {{.Reuse}}
   extra_groups = $default_internal_group
   unix_listener imap-master {
     user = $default_internal_user

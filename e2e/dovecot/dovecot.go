@@ -27,6 +27,7 @@ type Config struct {
 	Format    string        // "maildir" (the default) or "sdbox"
 	Hibernate time.Duration // imap_hibernate_timeout, whole seconds; 0: no hibernation
 	Clients   int           // most connections at a time; 0: 1,000
+	Reuse     int           // connections that an imap process serves, one after the other; 0: 1
 }
 
 // A Server is a running Dovecot.
@@ -73,7 +74,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 
 func start(ctx context.Context, c Config, dir string) (*Server, error) {
 	s := &Server{dir: dir}
-	f := configuration{Dir: dir, Hibernate: seconds(c.Hibernate), Clients: max(c.Clients, 1000)}
+	f := configuration{Dir: dir, Hibernate: seconds(c.Hibernate), Clients: max(c.Clients, 1000), Reuse: max(c.Reuse, 1)}
 	var err error
 	for _, step := range []func() error{
 		func() (err error) { s.IMAP, err = testhost.FreeAddr(); return },
