@@ -24,9 +24,11 @@
 //	}
 //
 // Reading until the deadline is what makes parking safe on TLS: a tls.Conn may
-// hold records that it has taken from the socket, and no poller sees those. A
-// deadline that has already passed drains as well, without waiting. An owner
-// that was Woken or Expired and has not read anything may park again at once.
+// hold records that it has taken from the socket, and no poller sees those. After
+// some bytes were read, a deadline that has already passed is enough, and does not
+// wait: it brings out all that the tls.Conn holds. It takes nothing from the socket,
+// but Park does not miss what is there. An owner that was Woken or Expired and has
+// not read anything may park again at once.
 //
 // # Two ways to wait
 //

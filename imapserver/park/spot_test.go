@@ -42,24 +42,12 @@ func openLot(t testing.TB, tick time.Duration) *Lot {
 	return l
 }
 
-// loopback returns both ends of a TCP connection.
+// loopback returns both ends of a TCP connection, closed with the test.
 func loopback(t testing.TB) (client, server *net.TCPConn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	c, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(); s.Close() })
-	return c.(*net.TCPConn), s.(*net.TCPConn)
+	p := loopbacks(t, 1)[0]
+	t.Cleanup(func() { p.client.Close(); p.server.Close() })
+	return p.client, p.server
 }
 
 // parking is a Spot whose wake-ups go to a channel.
