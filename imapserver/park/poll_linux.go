@@ -121,7 +121,8 @@ func (p *poller) control(socket syscall.Conn, op int, event unix.EpollEvent) err
 	}
 	var errno error
 	if err := raw.Control(func(fd uintptr) {
-		errno = unix.EpollCtl(p.set, op, int(fd), &event)
+		e := event // keeps event itself off the heap
+		errno = unix.EpollCtl(p.set, op, int(fd), &e)
 	}); err != nil {
 		return err
 	}
