@@ -15,6 +15,7 @@ type Fetch struct {
 // FetchItems says what to fetch of a message. imap.FetchOptions does not fit
 // because it cannot tell BODY from BODYSTRUCTURE when both are asked for, nor
 // RFC822.HEADER from BODY[HEADER], and answers repeat the name that was used.
+// The caller refuses items of extensions that it does not offer.
 type FetchItems struct {
 	Flags         bool
 	UID           bool
@@ -23,10 +24,10 @@ type FetchItems struct {
 	Envelope      bool
 	Body          bool // BODY without a section: BODYSTRUCTURE without extension data
 	BodyStructure bool
-	ModSeq        bool // RFC 7162 §3.1.5
+	ModSeq        bool // RFC 7162 §3.1.4.2
 	EmailID       bool // RFC 8474 §5.3
 	ThreadID      bool // RFC 8474 §5.3
-	SaveDate      bool // RFC 8514 §4.2
+	SaveDate      bool // RFC 8514
 	// Sections lists what is fetched of the message's octets, in the client's order.
 	Sections []FetchSection
 }

@@ -101,7 +101,7 @@ func (d *Decoder) listSelect(o *imap.ListOptions) error {
 		o.SelectRemote = true
 	case "RECURSIVEMATCH":
 		o.SelectRecursiveMatch = true
-	case "SPECIAL-USE": // RFC 6154 §4
+	case "SPECIAL-USE": // RFC 6154 §2
 		o.SelectSpecialUse = true
 	default:
 		return syntax("unknown LIST selection option")

@@ -50,6 +50,9 @@ func (d *Decoder) ID() ([]IDField, error) {
 	return fields, d.End()
 }
 
+// maxCaps bounds the capabilities of one ENABLE.
+const maxCaps = 64
+
 // Enable reads the arguments of ENABLE: capabilities, in upper case (RFC 9051 §6.3.1).
 func (d *Decoder) Enable() ([]string, error) {
 	var caps []string
@@ -60,6 +63,9 @@ func (d *Decoder) Enable() ([]string, error) {
 		name, err := d.keyword()
 		if err != nil {
 			return nil, err
+		}
+		if len(caps) == maxCaps {
+			return nil, syntax("too many capabilities")
 		}
 		caps = append(caps, name)
 		if d.peek() != ' ' {

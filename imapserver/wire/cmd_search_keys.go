@@ -118,12 +118,6 @@ func dateKey(name string) (key SearchDate, ok bool) {
 		return SearchDate{Of: DateSent, When: On}, true
 	case "SENTSINCE":
 		return SearchDate{Of: DateSent, When: Since}, true
-	case "SAVEDBEFORE":
-		return SearchDate{Of: DateSaved, When: Before}, true
-	case "SAVEDON":
-		return SearchDate{Of: DateSaved, When: On}, true
-	case "SAVEDSINCE":
-		return SearchDate{Of: DateSaved, When: Since}, true
 	}
 	return key, false
 }

@@ -51,7 +51,7 @@ func (d *Decoder) statusItems() (*imap.StatusOptions, error) {
 			o.Size = true
 		case "HIGHESTMODSEQ": // RFC 7162 §3.1.7
 			o.HighestModSeq = true
-		case "APPENDLIMIT": // RFC 7889 §3.2
+		case "APPENDLIMIT": // RFC 7889
 			o.AppendLimit = true
 		case "DELETED-STORAGE": // RFC 9208 §4.1.4
 			o.DeletedStorage = true

@@ -21,6 +21,7 @@ func (e *Encoder) FetchBegin(n uint32) {
 	e.Buf = append(e.Buf, "* "...)
 	e.Buf = strconv.AppendUint(e.Buf, uint64(n), 10)
 	e.Buf = append(e.Buf, " FETCH ("...)
+	e.inFetch = false
 }
 
 // FetchEnd ends the response.
@@ -34,14 +35,13 @@ func (e *Encoder) FetchItem(name string) {
 	e.SP()
 }
 
-// itemSpace appends the space between two items. What goes before the first
-// one is "FETCH (", even if the buffer was written out after FetchBegin or an
-// item's octets went past it: then Buf is empty or ends with something else.
+// itemSpace appends the space between two items. It does not look at Buf,
+// which may have been written out or end with octets of a message.
 func (e *Encoder) itemSpace() {
-	const head = " FETCH ("
-	if n := len(e.Buf); n < len(head) || string(e.Buf[n-len(head):]) != head {
+	if e.inFetch {
 		e.SP()
 	}
+	e.inFetch = true
 }
 
 // FetchUID appends UID.
@@ -56,7 +56,7 @@ func (e *Encoder) FetchFlags(flags []imap.Flag) {
 	e.Flags(flags)
 }
 
-// FetchModSeq appends MODSEQ (RFC 7162 §3.1.5).
+// FetchModSeq appends MODSEQ (RFC 7162 §3.1.4.2).
 func (e *Encoder) FetchModSeq(modSeq uint64) {
 	e.FetchItem("MODSEQ")
 	e.Buf = append(e.Buf, '(')
@@ -78,7 +78,7 @@ func (e *Encoder) FetchInternalDate(t time.Time) {
 
 // FetchSectionLiteral appends the name of a section and the header of the
 // literal with its n octets, which the caller appends or writes next. A
-// binary literal is for decoded content that holds NUL (RFC 3516 §4.2).
+// binary literal is for decoded content that holds NUL (RFC 3516 §4.3).
 func (e *Encoder) FetchSectionLiteral(s *FetchSection, n int64, binary bool) {
 	e.itemSpace()
 	e.SectionName(s)

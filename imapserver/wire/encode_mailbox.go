@@ -99,7 +99,7 @@ func (e *Encoder) delim(r rune) {
 	}
 }
 
-// Namespace appends a whole NAMESPACE response (RFC 9051 §7.3.4).
+// Namespace appends a whole NAMESPACE response (RFC 9051 §7.3.2).
 func (e *Encoder) Namespace(n *imap.NamespaceData) {
 	e.Raw("* NAMESPACE")
 	for _, class := range [...][]imap.NamespaceDescriptor{n.Personal, n.Other, n.Shared} {
@@ -122,7 +122,7 @@ func (e *Encoder) Namespace(n *imap.NamespaceData) {
 }
 
 // MailboxStatus appends a whole STATUS response with the items that o names
-// (RFC 9051 §7.3.2). A nil pointer in s is 0, or NIL for APPENDLIMIT.
+// (RFC 9051 §7.3.3). A nil pointer in s is 0, or NIL for APPENDLIMIT.
 func (e *Encoder) MailboxStatus(o *imap.StatusOptions, s *imap.StatusData) {
 	e.Raw("* STATUS ")
 	e.Mailbox(s.Mailbox)

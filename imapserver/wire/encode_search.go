@@ -12,7 +12,7 @@ func (e *Encoder) SearchNum(n uint32) {
 	e.Number(uint64(n))
 }
 
-// SearchEnd appends the highest mod-sequence unless it is 0 (RFC 7162 §3.1.5), and CRLF.
+// SearchEnd appends the highest mod-sequence unless it is 0 (RFC 7162 §3.1.6), and CRLF.
 func (e *Encoder) SearchEnd(modSeq uint64) {
 	if modSeq > 0 {
 		e.Raw(" (MODSEQ ")
@@ -23,8 +23,9 @@ func (e *Encoder) SearchEnd(modSeq uint64) {
 }
 
 // ESearch appends a whole ESEARCH response for the command with tag (RFC 9051
-// §7.3.4 and RFC 4731 §3.1). o says what was asked for; MIN, MAX and ALL are left out if nothing
-// matched, that is if Min, Max or All is zero. d.ModSeq is written unless it is 0.
+// §7.3.4, RFC 4731 §3.1). o says what was asked for. MIN, MAX and ALL are left
+// out if nothing matched, that is if d.Min, d.Max or d.All is zero; d.ModSeq is
+// written unless it is 0.
 func (e *Encoder) ESearch(tag string, uid bool, o *imap.SearchOptions, d *imap.SearchData) {
 	e.Raw("* ESEARCH (TAG ")
 	e.quoted(tag)

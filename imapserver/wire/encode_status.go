@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/base64"
 	"unicode/utf8"
 
 	"github.com/emersion/go-imap/v2"
@@ -119,7 +120,16 @@ func (e *Encoder) BadCharset(tag, text string) {
 }
 
 // Continuation appends a whole command continuation request (RFC 9051 §7.6).
+// text must not be empty.
 func (e *Encoder) Continuation(text string) {
 	e.Raw("+ ")
 	e.Text(text)
+}
+
+// Challenge appends a whole continuation request with a challenge of a SASL
+// mechanism, which may be empty (RFC 9051 §6.2.2).
+func (e *Encoder) Challenge(challenge []byte) {
+	e.Raw("+ ")
+	e.Buf = base64.StdEncoding.AppendEncode(e.Buf, challenge)
+	e.CRLF()
 }

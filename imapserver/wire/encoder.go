@@ -15,6 +15,8 @@ type Encoder struct {
 	Buf []byte
 	// UTF8 is set after ENABLE UTF8=ACCEPT or IMAP4rev2, as in the Decoder.
 	UTF8 bool
+
+	inFetch bool // an item of the current FETCH response was appended
 }
 
 // maxQuoted is the length from which a string is sent as a literal, so that

@@ -82,7 +82,6 @@ type DateOf uint8
 const (
 	DateInternal DateOf = iota // INTERNALDATE: BEFORE, ON, SINCE
 	DateSent                   // the Date field: SENTBEFORE, SENTON, SENTSINCE
-	DateSaved                  // SAVEDATE: SAVEDBEFORE, SAVEDON, SAVEDSINCE (RFC 8514 §4.3)
 )
 
 // DateWhen says how a date is compared.

@@ -40,6 +40,9 @@ func DecodeUTF7(s string) (string, bool) {
 		}
 		end := i + 1
 		for end < len(s) && s[end] != '-' {
+			if s[end] < ' ' { // encoding/base64 would skip CR and LF
+				return "", false
+			}
 			end++
 		}
 		if end == len(s) {
