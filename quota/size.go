@@ -99,11 +99,14 @@ func ParseLimits(storage, messages string) (mailbox.QuotaLimits, error) {
 	return l, nil
 }
 
-// FormatLimits writes limits in the form that ParseLimits reads.
+// FormatLimits writes limits so that ParseLimits reads the same again.
 func FormatLimits(l mailbox.QuotaLimits) (storage, messages string) {
 	storage, messages = none, none
 	if l.Storage >= 0 {
 		storage = FormatSize(l.Storage)
+		if n, err := ParseSize(storage); err != nil || n != l.Storage {
+			storage = strconv.FormatInt(l.Storage, 10) // no round number
+		}
 	}
 	if l.Messages >= 0 {
 		messages = strconv.FormatInt(l.Messages, 10)
