@@ -1,0 +1,17 @@
+// Package eventbus carries events from where they were committed to whoever listens.
+//
+// The bus hurries; it does not remember. It may lose what a listener is too slow for, and says so: then the listener starts again
+// from the store, which orders and remembers everything. What the bus does promise, with the subtest of
+// eventbustest that shows it:
+//
+//   - A listener gets the events of its own keys only, each once ("OwnKeyOnly", "SeveralKeysOnce", "EveryListener").
+//   - A listener that is registered twice on a key is called once; closing is idempotent ("RegisteredTwice", "Unregister").
+//   - Nothing from before the registration arrives, and nothing after it was closed ("BeforeAndAfter").
+//   - What changes nothing is not delivered ("NothingChanged").
+//   - Who registers and then loads misses nothing ("RegisterThenLoad").
+//   - A failing or panicking listener harms only itself ("Failing").
+//   - A handler may publish; an async listener does not delay the publisher and a sync one does ("PublishFromHandler", "AsyncAndSync").
+//   - A listener that is too slow is told that it lost events, and memory stays bounded ("TooSlow").
+//   - Each listener gets what one publisher publishes in that order ("Order").
+//   - A local listener handles what its own node published, a cluster listener everything, once ("Local", "Cluster", "Whole").
+package eventbus
