@@ -5,8 +5,11 @@ import "encoding/base64"
 // A Login is the argument list of LOGIN (RFC 9051 §6.2.3).
 type Login struct{ User, Password string }
 
-// Login reads the arguments of LOGIN.
+// Login reads the arguments of LOGIN. Quoted strings may hold UTF-8, because a
+// client cannot enable that before it has logged in (RFC 9051 §9, QUOTED-CHAR).
 func (d *Decoder) Login() (Login, error) {
+	defer func(before bool) { d.UTF8 = before }(d.UTF8)
+	d.UTF8 = true
 	var l Login
 	var err error
 	if err = d.SP(); err != nil {

@@ -30,9 +30,10 @@ func (e *Encoder) Attrs(attrs []imap.MailboxAttr) {
 	e.Buf = append(e.Buf, ')')
 }
 
-// UIDSet appends a set of UIDs, which must not be empty.
+// UIDSet appends a set of UIDs, which must not be empty unless it is imap.SearchRes().
 func (e *Encoder) UIDSet(set imap.UIDSet) {
-	if imap.IsSearchRes(set) {
+	// IsSearchRes allocates, and the marker is a certain empty set.
+	if len(set) == 0 && imap.IsSearchRes(set) {
 		e.Buf = append(e.Buf, '$')
 		return
 	}

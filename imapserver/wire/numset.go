@@ -8,7 +8,8 @@ import (
 )
 
 // NumSet reads a sequence set: an imap.UIDSet if uid is set, otherwise an
-// imap.SeqSet; "$" is imap.SearchRes() in both cases (RFC 5182). Sets are sorted
+// imap.SeqSet; "$" is imap.SearchRes() in both cases (RFC 5182), which is shared
+// and must not be added to. Sets are sorted
 // and merged: ascending, not overlapping, not touching; 0 stands for "*", and
 // "*" alone or a range that ends with it comes last.
 func (d *Decoder) NumSet(uid bool) (imap.NumSet, error) {
