@@ -52,7 +52,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer grace.Stop()
 	// Shutdown now only waits: nobody accepts any more, and each connection
 	// ends by itself or with the grace.
-	if e := server.Shutdown(work); e != nil && !errors.Is(e, net.ErrClosed) && work.Err() == nil {
+	if e := server.Shutdown(context.WithoutCancel(ctx)); e != nil && !errors.Is(e, net.ErrClosed) {
 		s.o.Log.Error().Err(e).Msg("stopping LMTP")
 	}
 	if ctx.Err() != nil {
