@@ -143,7 +143,7 @@ func appendParamsBinary(dst []byte, params []Param) []byte {
 // [ErrCorrupt]; whatever b is, no more is allocated than a small multiple of its length, and what is returned
 // has the properties of what a Parser makes.
 func Decode(b []byte) (*Message, error) {
-	d := decoder{b: b, s: string(b)}
+	d := decoder{b: b, s: string(b), parts: len(b) / minPart}
 	m := new(Message)
 	flags, envelope := d.preamble()
 	m.HasNUL = flags&hasNUL != 0
@@ -183,6 +183,7 @@ type decoder struct {
 	b      []byte
 	s      string // the same bytes: all texts are pieces of this one copy
 	at     int
+	parts  int // that there may still be: counts at each depth must not add up
 	failed bool
 }
 
@@ -340,7 +341,7 @@ func (d *decoder) part(p *Part, from, limit int64, depth int) {
 		p.Envelope = d.bytes()
 	}
 	n := d.count(minPart)
-	if n == 0 || isMessage && n != 1 {
+	if d.parts -= n; d.parts < 0 || n == 0 || isMessage && n != 1 {
 		d.fail()
 		return
 	}
