@@ -16,7 +16,8 @@ type configuration struct {
 	Location              string
 	Internal, Login, Mail string // system users
 	Hibernate             string
-	Clients, Reuse        int
+	Clients, Processes    int // most connections, most processes of a service
+	Reuse                 int
 }
 
 // conf is a Dovecot that keeps to its own folder and is set up for many
@@ -32,7 +33,7 @@ default_internal_user = {{.Internal}}
 default_login_user = {{.Login}}
 default_vsz_limit = 0
 default_client_limit = {{.Clients}}
-default_process_limit = {{.Clients}}
+default_process_limit = {{.Processes}}
 first_valid_uid = 1
 mail_uid = {{.Mail}}
 mail_gid = {{.Mail}}

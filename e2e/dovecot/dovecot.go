@@ -74,7 +74,11 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 
 func start(ctx context.Context, c Config, dir string) (*Server, error) {
 	s := &Server{dir: dir}
-	f := configuration{Dir: dir, Hibernate: seconds(c.Hibernate), Clients: max(c.Clients, 1000), Reuse: max(c.Reuse, 1)}
+	processes := max(c.Clients, 1000)
+	f := configuration{
+		Dir: dir, Hibernate: seconds(c.Hibernate), Reuse: max(c.Reuse, 1),
+		Clients: processes + 100, Processes: processes, // each process is a client of auth and anvil
+	}
 	var err error
 	for _, step := range []func() error{
 		func() (err error) { s.IMAP, err = testhost.FreeAddr(); return },
