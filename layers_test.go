@@ -49,7 +49,10 @@ var layers = map[string][]string{
 	"imapserver": {"mailbox", "msn", "tracker", "message", "eventbus", "mailstore", "quota", "search", "auth",
 		"imapserver/wire", "imapserver/park", "imapserver/stream"},
 	"lmtp":  {"mailbox", "mailstore", "message", "quota", "auth", "eventbus"},
-	"admin": {"mailbox", "mailstore", "message", "quota", "auth", "eventbus"},
+	"admin": {"mailbox", "mailstore", "message", "quota", "auth", "eventbus", "transfer"},
+
+	// Mail from and to other programs' folders. Mailbox names in modified UTF-7 are wire's.
+	"transfer": {"mailbox", "mailstore", "imapserver/wire"},
 
 	// Suites and fakes for tests.
 	"eventbus/eventbustest": {"mailbox", "eventbus"},
@@ -59,7 +62,7 @@ var layers = map[string][]string{
 	// The composition root: the only importer of back ends.
 	"cmd/imapd": {"mailbox", "config", "msn", "message", "eventbus", "mailstore", "quota", "search", "auth", "blob", "tracker",
 		"cluster", "blob/fs", "blob/s3", "mailstore/sqlite", "mailstore/postgres", "mailstore/upstream",
-		"imapserver", "imapserver/wire", "imapserver/park", "imapserver/stream", "lmtp", "admin"},
+		"imapserver", "imapserver/wire", "imapserver/park", "imapserver/stream", "lmtp", "admin", "transfer"},
 
 	// These see the server from outside.
 	"e2e":   {},
