@@ -39,6 +39,16 @@ func TestEncodeString_RFC9051_4_3(t *testing.T) {
 	}
 }
 
+func TestEncodeAString_RFC9051_9(t *testing.T) {
+	for in, want := range map[string]string{
+		"a]b": "a]b", "": `""`, "nil": `"nil"`, "nile": "nile", "a b": `"a b"`, "a*": `"a*"`, "é": "{2}\r\né",
+	} {
+		if got := encode(false, func(e *Encoder) { e.AString(in) }); got != want {
+			t.Errorf("AString(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 // What the Encoder writes, the Decoder reads as the same.
 func TestStringsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -122,9 +122,27 @@ func TestLiteralLimits_RFC7888(t *testing.T) {
 	}
 }
 
+// Lines and literals that are each small enough may be too much together.
+func TestCommandLimit(t *testing.T) {
+	in := "a FETCH 1 BODY[HEADER.FIELDS (x" + strings.Repeat(" {9+}\r\n123456789", 10) + ")]\r\n"
+	for limit, big := range map[int]bool{100: true, 150: true, 1000: false} {
+		d, _ := newDecoder(in, 16)
+		d.Limits.Command = limit
+		cmd, err := d.Command()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = rest(d, cmd)
+		if e, ok := errors.AsType[*TooBigError](err); ok != big || ok && e.What != "command" {
+			t.Errorf("limit %d: %v", limit, err)
+		}
+	}
+}
+
 func TestNULInLiteral_RFC9051_9(t *testing.T) {
 	runParse(t, []parseTest{
 		{"LOGIN {3+}\r\na\x00b x", nil},
+		{"LOGIN {3 {3+}\r\nabc x", nil}, // what ends the line is not what stands here
 		{"LOGIN {3+}\r\na\xffb {2+}\r\n\r\n", Login{"a\xffb", "\r\n"}},
 	})
 }
