@@ -98,3 +98,22 @@ func flagsBySubject(t *testing.T, c *imapclient.Client, box string) map[string][
 	}
 	return all
 }
+
+// subjects lists what is in a user's INBOX, in order.
+func subjects(t *testing.T, n *node.Node) []string {
+	t.Helper()
+	c := login(t, n, nil)
+	defer c.Close()
+	var list []string
+	if open(t, c, "INBOX").NumMessages == 0 {
+		return list
+	}
+	all, err := c.Fetch(imap.SeqSet{{Start: 1}}, &imap.FetchOptions{Envelope: true}).Collect()
+	if err != nil {
+		t.Fatalf("FETCH: %v", err)
+	}
+	for _, m := range all {
+		list = append(list, m.Envelope.Subject)
+	}
+	return list
+}
