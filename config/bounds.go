@@ -21,7 +21,7 @@ func (d *decoder) bounds(path string, v reflect.Value, tag reflect.StructTag) {
 	case int:
 		ok = within(int64(x), tag, func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) })
 	case Size:
-		ok = within(x, tag, ParseSize)
+		ok = x >= 0 && within(x, tag, ParseSize) || x == None && tag.Get("none") != ""
 	case time.Duration:
 		ok = within(x, tag, ParseDuration)
 	}
@@ -52,9 +52,8 @@ func allowed(t reflect.Type, tag reflect.StructTag) string {
 	switch t {
 	case reflect.TypeFor[Size]():
 		what = `a size such as "64MiB" or 512`
-		if _, bounded := tag.Lookup("max"); !bounded {
-			what += ` or "unlimited"`
-		}
+	case reflect.TypeFor[Count]():
+		what = "a whole number from 0"
 	case reflect.TypeFor[time.Duration]():
 		what = `a duration such as "30s", "20ms" or "7d"`
 	case reflect.TypeFor[netip.Prefix]():
@@ -73,6 +72,9 @@ func allowed(t reflect.Type, tag reflect.StructTag) string {
 		default:
 			return "tables"
 		}
+	}
+	if tag.Get("none") != "" {
+		what += ` or "none"`
 	}
 	low, hasLow := tag.Lookup("min")
 	high, hasHigh := tag.Lookup("max")

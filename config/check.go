@@ -23,8 +23,8 @@ func (d *decoder) check(c *Config) {
 			d.fault(fmt.Sprintf("tls.certificates[%d]", i), "needs both cert and key")
 		}
 	}
-	if c.Quota.DefaultMessages < -1 {
-		d.fault("quota.default_messages", "%d; allowed: -1 (unlimited) or more", c.Quota.DefaultMessages)
+	if c.Auth.ThrottleMax < c.Auth.ThrottleBase {
+		d.fault("auth.throttle_max", "%q; allowed: not less than throttle_base", formatDuration(c.Auth.ThrottleMax))
 	}
 	if len(c.IMAP.ID) > maxIDFields {
 		d.fault("imap.id", "has more than %d fields (RFC 2971 §3.3)", maxIDFields)

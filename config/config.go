@@ -6,7 +6,8 @@ import (
 )
 
 // A Config is everything that can be configured. Each field's tags are its key
-// and what it allows: min and max (bounds), oneof (a choice).
+// and what it allows: min and max (bounds), oneof (a choice), none (the word that
+// limits nothing). Fields with the tag reload can change while the server runs.
 type Config struct {
 	Server    Server    `toml:"server"`
 	Listen    []Listen  `toml:"listen"`
@@ -26,7 +27,7 @@ type Server struct {
 	Hostname        string        `toml:"hostname"` // empty: the machine's
 	DataDir         string        `toml:"data_dir"`
 	ControlSocket   string        `toml:"control_socket"`
-	LogLevel        string        `toml:"log_level" oneof:"debug info warn error"`
+	LogLevel        string        `toml:"log_level" oneof:"debug info warn error" reload:"yes"`
 	LogFormat       string        `toml:"log_format" oneof:"auto console json"`
 	ShutdownTimeout time.Duration `toml:"shutdown_timeout" min:"100ms" max:"10m"`
 }
@@ -51,7 +52,6 @@ type Listen struct {
 type TLS struct {
 	// Certificates are chosen by SNI; the first is the default.
 	Certificates []Certificate `toml:"certificates"`
-	MinVersion   string        `toml:"min_version" oneof:"1.2 1.3"`
 }
 
 // A Certificate names two PEM files.
@@ -70,22 +70,22 @@ const (
 // IMAP are limits and times of IMAP connections.
 type IMAP struct {
 	PlaintextAuth  string        `toml:"plaintext_auth" oneof:"never loopback always"`
-	MaxConnections int           `toml:"max_connections" min:"1" max:"10000000"`
-	MaxPerUser     int           `toml:"max_per_user" min:"1" max:"10000000"`
-	MaxPerAddress  int           `toml:"max_per_address" min:"1" max:"10000000"`
-	AppendLimit    Size          `toml:"append_limit" min:"64KiB" max:"4GiB"`
-	MaxLine        Size          `toml:"max_line" min:"1KiB" max:"64MiB"`
-	MaxLiteral     Size          `toml:"max_literal" min:"1KiB" max:"64MiB"`
-	MaxCommand     Size          `toml:"max_command" min:"1KiB" max:"256MiB"`
-	MaxBadCommands int           `toml:"max_bad_commands" min:"1" max:"1000"`
-	LoginTimeout   time.Duration `toml:"login_timeout" min:"1s" max:"1h"`
-	CommandTimeout time.Duration `toml:"command_timeout" min:"1s" max:"1h"`
+	MaxConnections int           `toml:"max_connections" min:"1" max:"10000000" reload:"yes"`
+	MaxPerUser     int           `toml:"max_per_user" min:"1" max:"10000000" reload:"yes"`
+	MaxPerAddress  int           `toml:"max_per_address" min:"1" max:"10000000" reload:"yes"`
+	AppendLimit    Size          `toml:"append_limit" min:"64KiB" max:"4GiB" reload:"yes"`
+	MaxLine        Size          `toml:"max_line" min:"1KiB" max:"64MiB" reload:"yes"`
+	MaxLiteral     Size          `toml:"max_literal" min:"1KiB" max:"64MiB" reload:"yes"`
+	MaxCommand     Size          `toml:"max_command" min:"1KiB" max:"256MiB" reload:"yes"`
+	MaxBadCommands int           `toml:"max_bad_commands" min:"1" max:"1000" reload:"yes"`
+	LoginTimeout   time.Duration `toml:"login_timeout" min:"1s" max:"1h" reload:"yes"`
+	CommandTimeout time.Duration `toml:"command_timeout" min:"1s" max:"1h" reload:"yes"`
 	// Autologout is at least 30 minutes by RFC 9051 §5.4; tests go below.
-	Autologout   time.Duration `toml:"autologout" min:"1s" max:"1d"`
-	WriteTimeout time.Duration `toml:"write_timeout" min:"1s" max:"1h"`
-	KeepAlive    time.Duration `toml:"keepalive" min:"0s" max:"1d"`
-	ParkAfter    time.Duration `toml:"park_after" min:"1ms" max:"1m"`
-	Compress     bool          `toml:"compress"`
+	Autologout   time.Duration `toml:"autologout" min:"1s" max:"1d" reload:"yes"`
+	WriteTimeout time.Duration `toml:"write_timeout" min:"1s" max:"1h" reload:"yes"`
+	KeepAlive    time.Duration `toml:"keepalive" min:"0s" max:"1d" reload:"yes"`
+	ParkAfter    time.Duration `toml:"park_after" min:"1ms" max:"1m" reload:"yes"`
+	Compress     bool          `toml:"compress" reload:"yes"`
 	ID           []IDField     `toml:"id"`
 }
 
@@ -95,25 +95,60 @@ type IDField struct {
 	Value string `toml:"value"`
 }
 
-// Auth is about who may log in.
+// Auth is about who may log in, and by what name.
 type Auth struct {
-	DefaultDomain string `toml:"default_domain"` // appended to names without a domain; empty: none
+	DefaultDomain    string `toml:"default_domain"` // of names that have none; empty: they stay
+	DetailSeparators string `toml:"detail_separators"`
+
+	// The cost of a password's hash (Argon2id, RFC 9106).
+	Argon2Memory  Size `toml:"argon2_memory" min:"8KiB" max:"1GiB"`
+	Argon2Time    int  `toml:"argon2_time" min:"1" max:"64"`
+	Argon2Threads int  `toml:"argon2_threads" min:"1" max:"64"`
+	HashesAtOnce  int  `toml:"hashes_at_once" min:"0" max:"1024"` // 0: one for each processor
+
+	CacheLife time.Duration `toml:"cache_life" min:"0s" max:"1d"` // 0: nothing is remembered
+	CacheSize int           `toml:"cache_size" min:"1" max:"10000000"`
+
+	Throttle       bool           `toml:"throttle"`
+	ThrottleBase   time.Duration  `toml:"throttle_base" min:"1ms" max:"1m"`
+	ThrottleMax    time.Duration  `toml:"throttle_max" min:"1ms" max:"10m"`
+	ThrottleWindow time.Duration  `toml:"throttle_window" min:"1s" max:"7d"`
+	ThrottleExempt []netip.Prefix `toml:"throttle_exempt"`
+	ThrottleSize   int            `toml:"throttle_size" min:"1" max:"10000000"`
 }
 
-// LMTP is about delivery.
+// LMTP is about mail that comes in.
 type LMTP struct {
-	MaxSize Size `toml:"max_size" min:"64KiB" max:"4GiB"`
+	MaxMessage      Size           `toml:"max_message" min:"64KiB" max:"4GiB"`
+	MaxRecipients   int            `toml:"max_recipients" min:"1" max:"100000"`
+	MaxConnections  int            `toml:"max_connections" min:"1" max:"100000"`
+	Timeout         time.Duration  `toml:"timeout" min:"1s" max:"1h"`
+	Trusted         []netip.Prefix `toml:"trusted"`
+	DetailToMailbox bool           `toml:"detail_to_mailbox"`
+	OverQuota       string         `toml:"over_quota" oneof:"temporary permanent"`
 }
 
-// Store is where the mail is kept.
+// Store is where and how the mail is kept.
 type Store struct {
-	Kind string `toml:"kind" oneof:"sqlite"`
+	Kind             string        `toml:"kind" oneof:"sqlite"`
+	Inline           Size          `toml:"inline" min:"1KiB" max:"1MiB"`
+	Compress         bool          `toml:"compress"`
+	Readers          int           `toml:"readers" min:"1" max:"1000"`
+	ReaderCache      Size          `toml:"reader_cache" min:"64KiB" max:"64GiB"`
+	WriterCache      Size          `toml:"writer_cache" min:"64KiB" max:"64GiB"`
+	FeedRetention    time.Duration `toml:"feed_retention" min:"1h" max:"3650d"`
+	ExpungeRetention time.Duration `toml:"expunge_retention" min:"1h" max:"3650d"`
+	MaxMailboxes     int           `toml:"max_mailboxes" min:"1" max:"10000000"`
+	MaxKeywords      int           `toml:"max_keywords" min:"1" max:"10000"`
+	MaxCopy          int           `toml:"max_copy" min:"1" max:"10000000"`
+	MaxDepth         int           `toml:"max_depth" min:"10" max:"1000"`
+	MaxParts         int           `toml:"max_parts" min:"100" max:"1000000"`
 }
 
 // Quota are the limits of accounts that have none of their own.
 type Quota struct {
-	DefaultStorage  Size `toml:"default_storage"`  // bytes
-	DefaultMessages int  `toml:"default_messages"` // -1: unlimited
+	DefaultStorage  Size  `toml:"default_storage" none:"yes" reload:"yes"`
+	DefaultMessages Count `toml:"default_messages" none:"yes" reload:"yes"`
 }
 
 // Mailboxes are what a new account starts with besides INBOX.

@@ -139,7 +139,7 @@ func sliceOf(x any) ([]any, bool) {
 // of that kind would be; what is none stays text, and is refused as such.
 func typed(text string, kind reflect.Kind) any {
 	switch kind {
-	case reflect.Int:
+	case reflect.Int, reflect.Int64: // sizes may be plain numbers too
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return n
 		}
@@ -169,6 +169,16 @@ func setScalar(v reflect.Value, x any) error {
 		n, err := ParseSize(s)
 		*p = n
 		return err
+	case *Count:
+		n, ok := x.(int64)
+		if s == "none" {
+			n, ok = None, true
+		}
+		*p = Count(n)
+		if !ok || n < 0 && s != "none" {
+			return fmt.Errorf("%v is not a number", x)
+		}
+		return nil
 	case *time.Duration:
 		if !isText {
 			return fmt.Errorf("%v is not a duration", x)

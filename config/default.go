@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Default returns what holds where a file says nothing.
 func Default() *Config {
@@ -17,10 +20,7 @@ func Default() *Config {
 			{Address: ":993", Protocol: ProtocolIMAPS},
 			{Address: "unix:lmtp.sock", Protocol: ProtocolLMTP},
 		},
-		TLS: TLS{
-			Certificates: []Certificate{{Cert: "tls.crt", Key: "tls.key"}},
-			MinVersion:   "1.2",
-		},
+		TLS: TLS{Certificates: []Certificate{{Cert: "tls.crt", Key: "tls.key"}}},
 		IMAP: IMAP{
 			PlaintextAuth:  PlaintextNever,
 			MaxConnections: 100_000,
@@ -40,9 +40,44 @@ func Default() *Config {
 			Compress:       true,
 			ID:             []IDField{{Name: "name", Value: "Starling"}},
 		},
-		LMTP:  LMTP{MaxSize: 64 << 20},
-		Store: Store{Kind: "sqlite"},
-		Quota: Quota{DefaultStorage: Unlimited, DefaultMessages: -1},
+		Auth: Auth{
+			DetailSeparators: "+",
+			Argon2Memory:     19 << 20,
+			Argon2Time:       2,
+			Argon2Threads:    1,
+			CacheLife:        5 * time.Minute,
+			CacheSize:        20_000,
+			Throttle:         true,
+			ThrottleBase:     500 * time.Millisecond,
+			ThrottleMax:      15 * time.Second,
+			ThrottleWindow:   15 * time.Minute,
+			ThrottleSize:     20_000,
+		},
+		LMTP: LMTP{
+			MaxMessage:      64 << 20,
+			MaxRecipients:   1000,
+			MaxConnections:  100,
+			Timeout:         5 * time.Minute,
+			Trusted:         []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			DetailToMailbox: true,
+			OverQuota:       "temporary",
+		},
+		Store: Store{
+			Kind:             "sqlite",
+			Inline:           64 << 10,
+			Compress:         true,
+			Readers:          4,
+			ReaderCache:      4 << 20,
+			WriterCache:      16 << 20,
+			FeedRetention:    7 * 24 * time.Hour,
+			ExpungeRetention: 90 * 24 * time.Hour,
+			MaxMailboxes:     10_000,
+			MaxKeywords:      200,
+			MaxCopy:          100_000,
+			MaxDepth:         100,
+			MaxParts:         10_000,
+		},
+		Quota: Quota{DefaultStorage: None, DefaultMessages: None},
 		Mailboxes: Mailboxes{Default: []Mailbox{
 			{Name: "Drafts", Use: `\Drafts`},
 			{Name: "Sent", Use: `\Sent`},

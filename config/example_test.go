@@ -53,7 +53,7 @@ func keysOf(t *testing.T, c *Config) []key {
 	var walk func(path string, v reflect.Value, tag reflect.StructTag, inList bool)
 	walk = func(path string, v reflect.Value, tag reflect.StructTag, inList bool) {
 		switch v.Interface().(type) {
-		case Size, time.Duration, string, int, bool, netip.Prefix:
+		case Size, Count, time.Duration, string, int, bool, netip.Prefix:
 			list = append(list, key{path, v, tag})
 			return
 		}

@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 // FuzzSize: what String writes is what ParseSize reads.
 func FuzzSize(f *testing.F) {
 	f.Add("64MiB")
-	f.Add("unlimited")
+	f.Add("none")
 	f.Add("9223372036854775807")
 	f.Add("8388608TiB")
 	f.Fuzz(func(t *testing.T, s string) {

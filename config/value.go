@@ -10,11 +10,22 @@ import (
 )
 
 // A Size is a number of bytes: "512", "64KiB", "64MiB", "10GiB", "1TiB", or
-// with powers of ten "64MB". "unlimited" is -1.
+// with powers of ten "64MB". None is written "none".
 type Size int64
 
-// Unlimited is the Size that limits nothing.
-const Unlimited Size = -1
+// A Count is a number of things. None is written "none".
+type Count int64
+
+// None is the Size or Count that limits nothing.
+const None = -1
+
+// String writes n as it stands in a file.
+func (n Count) String() string {
+	if n < 0 {
+		return "none"
+	}
+	return strconv.FormatInt(int64(n), 10)
+}
 
 var sizeUnits = []struct {
 	suffix string
@@ -26,8 +37,8 @@ var sizeUnits = []struct {
 
 // ParseSize reads a Size.
 func ParseSize(s string) (Size, error) {
-	if s == "unlimited" {
-		return Unlimited, nil
+	if s == "none" {
+		return None, nil
 	}
 	number, factor := s, int64(1)
 	for _, u := range sizeUnits {
@@ -50,7 +61,7 @@ func ParseSize(s string) (Size, error) {
 // reads it.
 func (s Size) String() string {
 	if s < 0 {
-		return "unlimited"
+		return "none"
 	}
 	for _, u := range sizeUnits[:4] {
 		if int64(s) >= u.factor && int64(s)%u.factor == 0 {
