@@ -41,8 +41,9 @@ var layers = map[string][]string{
 	// Back ends.
 	"blob/fs":            {"mailbox", "blob"},
 	"blob/s3":            {"mailbox", "blob"},
-	"mailstore/sqlite":   {"mailbox", "mailstore", "message", "blob"},
-	"mailstore/postgres": {"mailbox", "mailstore", "message", "blob"},
+	"mailstore/incoming": {"mailbox", "mailstore", "message", "blob"}, // what back ends take in alike
+	"mailstore/sqlite":   {"mailbox", "mailstore", "message", "blob", "mailstore/incoming", "blob/fs"},
+	"mailstore/postgres": {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
 	"mailstore/upstream": {"mailbox", "mailstore", "message", "blob"},
 
 	// The ways in: what they need, but no back end and no cluster.
