@@ -140,8 +140,8 @@ func appendParamsBinary(dst []byte, params []Param) []byte {
 }
 
 // Decode reads a stored Message. Its Envelopes share memory with b, which must not be changed afterwards. The error is
-// [ErrCorrupt]; whatever b is, no more is allocated than a small multiple of its length, and what is returned
-// has the properties of what a Parser makes.
+// [ErrCorrupt]; whatever b is, no more is allocated than a multiple of its length, and the ranges of what is
+// returned are nested and in bounds. (Envelopes are not looked into.)
 func Decode(b []byte) (*Message, error) {
 	d := decoder{b: b, s: string(b), parts: len(b) / minPart}
 	m := new(Message)
@@ -303,7 +303,7 @@ func (d *decoder) part(p *Part, from, limit int64, depth int) {
 	p.BodyStart = p.HeaderStart + d.length()
 	p.End = p.BodyStart + d.length()
 	p.Lines = d.length()
-	if p.HeaderStart > limit || p.BodyStart > limit || p.End > limit || depth == 0 || d.failed {
+	if p.HeaderStart > limit || p.BodyStart > limit || p.End > limit || p.Lines > p.End-p.BodyStart || depth == 0 || d.failed {
 		d.fail()
 		return
 	}
