@@ -1,0 +1,176 @@
+package tracker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/starling-mail/starling/eventbus"
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+)
+
+// DefaultGapWait is how long a missing Change is waited for before the store is asked, unless Options say otherwise.
+const DefaultGapWait = 50 * time.Millisecond
+
+// DefaultBudget is the memory for what nobody watches, in bytes, unless Options say otherwise.
+const DefaultBudget = 64 << 20
+
+// A Source is what trackers need of a mailstore.Store, which see.
+type Source interface {
+	Snapshot(ctx context.Context, box mailbox.ID) (*mailstore.Snapshot, error)
+	ChangesSince(ctx context.Context, box mailbox.ID, since mailbox.ModSeq) (*mailbox.Change, bool, error)
+	ClaimRecent(ctx context.Context, box mailbox.ID, upTo imap.UID) (imap.UID, error)
+	Page(ctx context.Context, box mailbox.ID, uids imap.UIDSet, fields mailstore.Fields, limit int, p *mailstore.Page) error
+}
+
+// Options of a Set.
+type Options struct {
+	Store   Source
+	Bus     *eventbus.Bus
+	GapWait time.Duration // 0: DefaultGapWait
+	// Budget is the memory in bytes for trackers of mailboxes that nobody watches any more, and for flag caches of all. What was not used
+	// for longest goes first. 0: DefaultBudget.
+	Budget int64
+	Log    zerolog.Logger
+}
+
+// A Watcher is who must be told that there may be news for a View.
+type Watcher interface {
+	// Changed is called after a change that the View has not been told, without any lock held, from any goroutine, by one
+	// that the change's author waits for: it must be quick and must not block. It may be called with no news, and once
+	// more after the View was closed.
+	Changed()
+}
+
+// A Set holds the trackers of a node. Its methods may be called from any goroutine.
+type Set struct {
+	Options
+	background background
+
+	mu       sync.Mutex
+	trackers map[mailbox.ID]*tracker
+	lru      lru
+}
+
+// New returns a Set without trackers. The caller closes it.
+func New(o Options) *Set {
+	if o.GapWait == 0 {
+		o.GapWait = DefaultGapWait
+	}
+	if o.Budget == 0 {
+		o.Budget = DefaultBudget
+	}
+	s := &Set{Options: o, trackers: make(map[mailbox.ID]*tracker)}
+	s.background.start()
+	return s
+}
+
+// Close ends all repairs and stops listening. Views that are still open answer from what they know.
+func (s *Set) Close() {
+	s.background.stop()
+	s.mu.Lock()
+	all := s.trackers
+	s.trackers = nil
+	s.mu.Unlock()
+	for _, t := range all {
+		t.registration.Close()
+	}
+}
+
+// Open returns a View of a mailbox for w. Nothing that commits from now on is missed: the tracker listens before it loads (P3). The
+// caller closes the View. Errors are the store's: kind NonExistent where there is no such mailbox.
+func (s *Set) Open(ctx context.Context, box mailbox.ID, w Watcher) (*View, error) {
+	for {
+		t, err := s.acquire(box)
+		if err != nil {
+			return nil, err
+		}
+		err = t.ready(ctx, 0)
+		if err == nil {
+			t.findUnseen(ctx)
+			return t.attach(w), nil
+		}
+		s.release(t)
+		if err != t.ended() || !s.forget(t) {
+			return nil, err
+		}
+		// The tracker had ended before, for a mailbox that was deleted or renumbered: the new one knows what is there now.
+	}
+}
+
+// acquire returns the tracker of a mailbox and counts one more user.
+func (s *Set) acquire(box mailbox.ID) (*tracker, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trackers == nil {
+		return nil, &mailbox.Error{Kind: mailbox.Unavailable, Op: "open mailbox", Text: "shutting down"}
+	}
+	t := s.trackers[box]
+	if t == nil {
+		t = newTracker(s, box)
+		s.trackers[box] = t
+	}
+	t.users++
+	return t, nil
+}
+
+// release counts one user less. A tracker without users stays, and listens on, as long as there is room for it.
+func (s *Set) release(t *tracker) {
+	idle, cache, useful := t.weight()
+	s.mu.Lock()
+	t.users--
+	last := t.users == 0
+	s.mu.Unlock()
+	switch {
+	case useful:
+		s.weigh(t, idle, cache)
+	case last:
+		s.forget(t)
+	}
+}
+
+// forget removes a tracker that is of no more use and says whether it was still there.
+func (s *Set) forget(t *tracker) bool {
+	s.mu.Lock()
+	known := s.trackers[t.box] == t
+	if known {
+		delete(s.trackers, t.box)
+		s.lru.remove(t)
+	}
+	s.mu.Unlock()
+	t.registration.Close()
+	return known
+}
+
+// weigh notes that t was used and how many bytes it takes without users and what its cache takes, and makes room.
+func (s *Set) weigh(t *tracker, idle, cache int64) {
+	s.mu.Lock()
+	if s.trackers[t.box] == t {
+		if t.users == 0 {
+			cache = idle
+		}
+		s.lru.use(t, cache)
+	}
+	var unused, watched []*tracker
+	for s.lru.bytes > s.Budget {
+		v := s.lru.last
+		s.lru.remove(v)
+		if v.users == 0 {
+			delete(s.trackers, v.box)
+			unused = append(unused, v)
+		} else {
+			watched = append(watched, v)
+		}
+	}
+	s.mu.Unlock()
+	for _, v := range unused {
+		v.registration.Close()
+	}
+	for _, v := range watched {
+		v.dropCache()
+	}
+}
