@@ -27,11 +27,10 @@ type Options struct {
 	Log zerolog.Logger
 }
 
-// An Authenticator checks who a client is. It throttles, logs failures and may
-// take long. An error of kind mailbox.Unavailable says that the password could not be
-// judged; any other error is a refusal.
+// An Authenticator checks who a client is; *auth.Authenticator is one. It throttles,
+// logs failures and may take long. Its errors are auth's or those of the store.
 type Authenticator interface {
-	Login(ctx context.Context, remote netip.Addr, user, password string) (mailbox.User, error)
+	LoginAs(ctx context.Context, remote netip.Addr, identity, user, password string) (mailbox.User, error)
 }
 
 // Settings are limits and times. They may be replaced while the Server runs:

@@ -83,8 +83,8 @@ func readProxyHeader(r io.Reader) (*proxyproto.Header, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProxyHeader, err)
 	}
-	if !header.Command.IsLocal() && header.SourceAddr == nil {
-		return nil, ErrProxyHeader
+	if _, ok := header.SourceAddr.(*net.TCPAddr); !ok && !header.Command.IsLocal() {
+		return nil, fmt.Errorf("%w: the client is not on TCP", ErrProxyHeader)
 	}
 	return header, nil
 }

@@ -1,0 +1,78 @@
+package imapserver
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/starling-mail/starling/imapserver/park"
+	"github.com/starling-mail/starling/imapserver/stream"
+)
+
+// accept begins a connection on a goroutine of its own: PROXY header and TLS
+// handshake wait for the client.
+func (s *Server) accept(nc net.Conn, l *listener) {
+	if !s.add(nil) {
+		nc.Close()
+		return
+	}
+	go func() {
+		defer s.serving.Done()
+		st, err := stream.Accept(nc, &l.stream)
+		if err != nil {
+			s.opts.Log.Info().Err(err).Stringer("remote", nc.RemoteAddr()).Msg("connection refused")
+			nc.Close()
+			return
+		}
+		c := &conn{srv: s, listener: l, stream: st, remote: addressOf(st.RemoteAddr()), state: notAuthenticated, began: time.Now()}
+		settings := s.settings.Load()
+		if ok, limit := s.census.enter(c.remote, settings); !ok {
+			c.refuse(limit)
+			return
+		}
+		c.spot = s.lot.Spot(st, c.wake)
+		if !s.add(c) {
+			s.census.leave(c.remote)
+			c.spot.Close()
+			c.refuse("server is shutting down")
+			return
+		}
+		c.own(park.Readable, (*conn).greet)
+	}()
+}
+
+// greet does what comes before the first command.
+func (c *conn) greet(why park.Reason) error {
+	if c.listener.ImplicitTLS {
+		if err := c.stream.StartTLS(c.srv.closing, c.srv.opts.TLS, c.spot.Buffered()); err != nil {
+			return &handshakeError{err}
+		}
+	}
+	c.enc.Begin("", imap.StatusResponseTypeOK)
+	c.enc.Raw("[")
+	c.enc.Capability(c.capabilities())
+	c.enc.Raw("] ")
+	c.enc.Text("Starling ready")
+	return c.serve(why)
+}
+
+// refuse ends a connection that there is no place for. TLS is not worth its price
+// for that: then the client sees the connection close.
+func (c *conn) refuse(why string) {
+	c.srv.opts.Log.Warn().Stringer("remote", c.remote).Str("reason", why).Msg("connection refused")
+	if !c.listener.ImplicitTLS {
+		c.stream.Write([]byte("* BYE [UNAVAILABLE] " + why + "\r\n"))
+	}
+	c.stream.Close()
+}
+
+// addressOf returns the IP address in a, or the zero Addr where there is none (a
+// Unix socket, a test).
+func addressOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,270 @@
+package imapserver
+
+import (
+	"encoding/hex"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/starling-mail/starling/imapserver/wire"
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/message"
+)
+
+func (c *conn) fetch() error    { return c.fetchMessages(false) }
+func (c *conn) uidFetch() error { return c.fetchMessages(true) }
+
+// fetchMessages is FETCH and UID FETCH (RFC 9051 §6.4.5, RFC 7162 §3.1.4).
+func (c *conn) fetchMessages(byUID bool) error {
+	args, err := c.dec.Fetch(byUID)
+	if err != nil {
+		return err
+	}
+	if args.Vanished && c.enabled&qResync == 0 {
+		return bad("enable QRESYNC first") // RFC 7162 §3.2.6
+	}
+	items := &args.Items
+	items.UID = items.UID || byUID
+	items.ModSeq = items.ModSeq || args.ChangedSince > 0
+	if items.ModSeq {
+		c.enabled |= condStore
+	}
+	which, err := c.resolve(args.Set, byUID)
+	if err != nil {
+		return err
+	}
+	uids, since := which.UIDs, mailbox.ModSeq(args.ChangedSince)
+	if since > 0 {
+		if uids, err = c.changedAmong(&args, uids); err != nil {
+			return err
+		}
+	}
+	f := fetcher{conn: c, items: items, since: since, fields: fieldsFor(items)}
+	for chunk := range chunks(uids, pageSize) {
+		if f.fields == mailstore.FieldFlags {
+			err = f.cached(chunk)
+		} else {
+			err = f.stored(chunk)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if f.missed && !byUID {
+		return no("EXPUNGEISSUED", "some of the messages no longer exist")
+	}
+	return which.expunged()
+}
+
+// changedAmong returns those of uids that changed after args.ChangedSince, and tells
+// what has vanished if the client asked.
+func (c *conn) changedAmong(args *wire.Fetch, uids imap.UIDSet) (imap.UIDSet, error) {
+	known := uids
+	if set, ok := args.Set.(imap.UIDSet); ok && args.Vanished && !imap.IsSearchRes(set) {
+		known = static(set)
+	}
+	changed, vanished, err := c.changesSince(mailbox.ModSeq(args.ChangedSince), known, 0)
+	if err != nil {
+		return nil, err
+	}
+	if args.Vanished && len(vanished) > 0 {
+		c.enc.Vanished(true, vanished)
+	}
+	return intersect(uids, changed), nil
+}
+
+// fieldsFor says what has to be read to answer items.
+func fieldsFor(items *wire.FetchItems) mailstore.Fields {
+	f := mailstore.FieldFlags
+	for _, need := range []struct {
+		wanted bool
+		fields mailstore.Fields
+	}{
+		{items.InternalDate, mailstore.FieldReceived},
+		{items.Size, mailstore.FieldSize},
+		{items.Envelope, mailstore.FieldEnvelope},
+		{items.Body || items.BodyStructure || len(items.Sections) > 0, mailstore.FieldStructure},
+		{items.EmailID || items.ThreadID, mailstore.FieldIDs},
+		{items.SaveDate, mailstore.FieldSaved},
+	} {
+		if need.wanted {
+			f |= need.fields
+		}
+	}
+	return f
+}
+
+// A fetcher carries out one FETCH.
+type fetcher struct {
+	*conn
+	items  *wire.FetchItems
+	since  mailbox.ModSeq
+	fields mailstore.Fields
+	missed bool // a message went while the command ran
+}
+
+// cached answers from the flags that the tracker keeps: no store is asked.
+func (f *fetcher) cached(uids imap.UIDSet) error {
+	rows, err := f.session.view.Flags(f.srv.commands, uids, f.rows[:0])
+	f.rows = rows
+	if err != nil {
+		return err
+	}
+	f.missed = f.missed || uint32(len(rows)) < count(uids)
+	for i := range rows {
+		r := &rows[i]
+		if r.ModSeq <= f.since {
+			continue
+		}
+		f.enc.FetchBegin(r.Number)
+		if f.items.UID {
+			f.enc.FetchUID(r.UID)
+		}
+		if f.items.Flags {
+			f.writeFlagList(r.UID, r.Flags)
+		}
+		if f.items.ModSeq {
+			f.enc.FetchModSeq(uint64(r.ModSeq))
+		}
+		f.enc.FetchEnd()
+		if err := f.flushFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stored answers from one page of the store.
+func (f *fetcher) stored(uids imap.UIDSet) error {
+	seen := f.markSeen(uids)
+	if err := f.readPage(uids, f.fields); err != nil {
+		return err
+	}
+	f.missed = f.missed || uint32(len(f.page.Rows)) < count(uids)
+	for i := range f.page.Rows {
+		r := &f.page.Rows[i]
+		n, told := f.session.view.Number(r.UID)
+		if !told || r.ModSeq <= f.since {
+			continue
+		}
+		if err := f.message(n, r, f.items.Flags || seen.Contains(r.UID)); err != nil {
+			return err
+		}
+		if err := f.flushFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markSeen sets \Seen on the messages whose content is about to be fetched without
+// PEEK, and returns those that did not have it. It is a courtesy: a full disk must
+// not keep anybody from reading.
+func (f *fetcher) markSeen(uids imap.UIDSet) imap.UIDSet {
+	if f.session.readOnly || !f.reads() {
+		return nil
+	}
+	done, err := f.srv.opts.Store.UpdateFlags(f.srv.commands, f.session.box, uids,
+		mailstore.FlagUpdate{Op: imap.StoreFlagsAdd, Flags: mailbox.Flags{System: mailbox.Seen}})
+	if err != nil {
+		f.log(f.srv.opts.Log.Warn()).Err(err).Msg("messages could not be marked as seen")
+		return nil
+	}
+	if done.Change == nil {
+		return nil
+	}
+	f.session.view.Own(done.Change.ModSeq) // told with what was fetched
+	var seen imap.UIDSet
+	for _, fc := range done.Change.Flags {
+		seen.AddSet(fc.UIDs)
+	}
+	return seen
+}
+
+// reads reports whether a section is fetched without PEEK.
+func (f *fetcher) reads() bool {
+	for i := range f.items.Sections {
+		if !f.items.Sections[i].Peek {
+			return true
+		}
+	}
+	return false
+}
+
+// message writes the response for message n.
+func (f *fetcher) message(n uint32, r *mailstore.Row, flags bool) error {
+	items, enc := f.items, &f.enc
+	var m *message.Message
+	if f.fields&mailstore.FieldStructure != 0 {
+		var err error
+		if m, err = message.Decode(r.Structure); err != nil {
+			return &mailbox.Error{Kind: mailbox.Corrupt, Op: "fetch", Err: err}
+		}
+	}
+	sections, err := f.sections(r.UID, m)
+	if err != nil {
+		if mailbox.KindOf(err) == mailbox.Expunged {
+			f.missed = true
+			return nil
+		}
+		return err
+	}
+	if sections != nil {
+		defer sections.Close()
+	}
+	enc.FetchBegin(n)
+	if items.UID {
+		enc.FetchUID(r.UID)
+	}
+	if flags {
+		f.writeFlagList(r.UID, r.Flags)
+	}
+	if items.ModSeq || flags && f.enabled&condStore != 0 {
+		enc.FetchModSeq(uint64(r.ModSeq))
+	}
+	if items.InternalDate {
+		enc.FetchInternalDate(r.Received)
+	}
+	if items.Size {
+		enc.FetchSize(r.Size)
+	}
+	if items.Envelope {
+		enc.FetchItem("ENVELOPE")
+		enc.Buf = append(enc.Buf, r.Envelope...)
+	}
+	if items.Body {
+		enc.FetchItem("BODY")
+		enc.Buf = m.AppendBodyStructure(enc.Buf, false)
+	}
+	if items.BodyStructure {
+		enc.FetchItem("BODYSTRUCTURE")
+		enc.Buf = m.AppendBodyStructure(enc.Buf, true)
+	}
+	if items.EmailID {
+		enc.FetchItem("EMAILID")
+		enc.Raw("(M" + hex.EncodeToString(r.EmailID[:]) + ")")
+	}
+	if items.ThreadID {
+		enc.FetchItem("THREADID")
+		enc.Raw("(T" + hex.EncodeToString(r.ThreadID[:]) + ")")
+	}
+	if items.SaveDate {
+		enc.FetchItem("SAVEDATE")
+		enc.DateTime(r.Saved)
+	}
+	if sections != nil {
+		if err := sections.write(); err != nil {
+			return err
+		}
+	}
+	enc.FetchEnd()
+	return nil
+}
+
+// count returns how many UIDs are in a static set.
+func count(set imap.UIDSet) (n uint32) {
+	for _, r := range set {
+		n += uint32(r.Stop-r.Start) + 1
+	}
+	return n
+}

@@ -1,0 +1,217 @@
+package imapserver
+
+import (
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/starling-mail/starling/imapserver/wire"
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+)
+
+func (c *conn) search() error    { return c.searchMessages(false) }
+func (c *conn) uidSearch() error { return c.searchMessages(true) }
+
+// searchMessages is SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 5182).
+func (c *conn) searchMessages(byUID bool) error {
+	args, err := c.dec.Search()
+	if err != nil {
+		return err
+	}
+	if args.ModSeq {
+		c.enabled |= condStore
+	}
+	save := args.Extended && args.Return.ReturnSave
+	found, err := c.find(args.Key)
+	if err != nil {
+		if save {
+			c.session.saved = nil // RFC 5182 §2.1
+		}
+		return err
+	}
+	if save {
+		c.session.saved = found.toSave(&args.Return)
+	}
+	c.writeFound(&args, found, byUID)
+	return nil
+}
+
+// found is the outcome of a search.
+type found struct {
+	uids []imap.UID // ascending
+	// The mod-sequences of the first, the last and the most recently changed of them.
+	first, last, highest mailbox.ModSeq
+}
+
+// find evaluates a search over the messages that the client knows and that are still
+// there: first by what is at hand, then, for what is left, from the store.
+func (c *conn) find(key wire.SearchAnd) (found, error) {
+	s := newSearch(c)
+	quick, slow, err := s.compile(key)
+	if err != nil {
+		return found{}, err
+	}
+	candidates := allUIDs
+	for _, k := range key {
+		if set, ok := k.(wire.SearchSet); ok {
+			r, err := c.resolve(set.Set, false)
+			if err != nil {
+				return found{}, err
+			}
+			candidates = intersect(candidates, r.UIDs)
+		}
+	}
+	var result found
+	for chunk := range chunks(c.session.view.ResolveUIDs(candidates).UIDs, pageSize) {
+		rows, err := c.session.view.Flags(c.srv.commands, chunk, c.rows[:0])
+		c.rows = rows
+		if err != nil {
+			return found{}, err
+		}
+		var left imap.UIDSet
+		for i := range rows {
+			ok, err := quick.match(&candidate{search: s, FlagRow: &rows[i]})
+			if err != nil {
+				return found{}, err
+			}
+			switch {
+			case ok && slow == nil:
+				result.add(rows[i].UID, rows[i].ModSeq)
+			case ok:
+				left.AddNum(rows[i].UID)
+			}
+		}
+		if len(left) == 0 {
+			continue
+		}
+		if err := c.findStored(s, slow, left, &result); err != nil {
+			return found{}, err
+		}
+	}
+	return result, nil
+}
+
+// findStored evaluates what needs more than flags.
+func (c *conn) findStored(s *search, slow matcher, uids imap.UIDSet, result *found) error {
+	if err := c.readPage(uids, s.fields|mailstore.FieldFlags); err != nil {
+		return err
+	}
+	for i := range c.page.Rows {
+		row := &c.page.Rows[i]
+		m := candidate{search: s, row: row}
+		ok, err := slow.match(&m)
+		m.close()
+		if mailbox.KindOf(err) == mailbox.Expunged {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if ok {
+			result.add(row.UID, row.ModSeq)
+		}
+	}
+	return nil
+}
+
+func (f *found) add(uid imap.UID, m mailbox.ModSeq) {
+	if len(f.uids) == 0 {
+		f.first = m
+	}
+	f.uids = append(f.uids, uid)
+	f.last, f.highest = m, max(f.highest, m)
+}
+
+// extremesOnly reports whether only MIN and MAX are asked for.
+func extremesOnly(o *imap.SearchOptions) bool {
+	return (o.ReturnMin || o.ReturnMax) && !o.ReturnAll && !o.ReturnCount
+}
+
+// modSeq returns the mod-sequence that goes with what is returned (RFC 7162 §3.1.10).
+func (f *found) modSeq(o *imap.SearchOptions) (m mailbox.ModSeq) {
+	if !extremesOnly(o) {
+		return f.highest
+	}
+	if o.ReturnMin {
+		m = f.first
+	}
+	if o.ReturnMax {
+		m = max(m, f.last)
+	}
+	return m
+}
+
+// toSave returns what "$" is set to (RFC 5182 §2.4): what MIN and MAX tell if nothing
+// else is asked for, otherwise all.
+func (f *found) toSave(o *imap.SearchOptions) imap.UIDSet {
+	var set imap.UIDSet
+	switch {
+	case len(f.uids) == 0:
+	case extremesOnly(o):
+		if o.ReturnMin {
+			set.AddNum(f.uids[0])
+		}
+		if o.ReturnMax {
+			set.AddNum(f.uids[len(f.uids)-1])
+		}
+	default:
+		set.AddNum(f.uids...)
+	}
+	return set
+}
+
+// writeFound writes the SEARCH or ESEARCH response.
+func (c *conn) writeFound(args *wire.Search, f found, byUID bool) {
+	nums := make([]uint32, 0, len(f.uids))
+	if byUID {
+		for _, uid := range f.uids {
+			nums = append(nums, uint32(uid))
+		}
+	} else {
+		nums = c.session.view.Numbers(f.uids, nums)
+	}
+	var modSeq uint64
+	if args.ModSeq {
+		modSeq = uint64(f.modSeq(&args.Return))
+	}
+	if !args.Extended && c.enabled&rev2 == 0 {
+		c.enc.SearchBegin()
+		for _, n := range nums {
+			c.enc.SearchNum(n)
+		}
+		c.enc.SearchEnd(modSeq)
+		return
+	}
+	o := args.Return
+	if !args.Extended {
+		o = imap.SearchOptions{ReturnAll: true} // RFC 9051 §6.4.4
+	}
+	if o == (imap.SearchOptions{ReturnSave: true}) {
+		return // nothing is to be told
+	}
+	data := imap.SearchData{Count: uint32(len(nums)), ModSeq: modSeq}
+	if len(nums) > 0 {
+		data.Min, data.Max = nums[0], nums[len(nums)-1]
+		data.All = numSet(nums, byUID)
+	}
+	c.enc.ESearch(c.tag, byUID, &o, &data)
+}
+
+// numSet makes a set of ascending numbers.
+func numSet(nums []uint32, byUID bool) imap.NumSet {
+	var set imap.SeqSet
+	for _, n := range nums {
+		if k := len(set) - 1; k >= 0 && set[k].Stop+1 == n {
+			set[k].Stop = n
+		} else {
+			set = append(set, imap.SeqRange{Start: n, Stop: n})
+		}
+	}
+	if !byUID {
+		return set
+	}
+	uids := make(imap.UIDSet, len(set))
+	for i, r := range set {
+		uids[i] = imap.UIDRange{Start: imap.UID(r.Start), Stop: imap.UID(r.Stop)}
+	}
+	return uids
+}

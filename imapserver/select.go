@@ -1,0 +1,146 @@
+package imapserver
+
+import (
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/tracker"
+)
+
+func (c *conn) selectMailbox() error { return c.selectOrExamine(false) }
+func (c *conn) examine() error       { return c.selectOrExamine(true) }
+
+// selectOrExamine is SELECT or EXAMINE (RFC 9051 §6.3.2, §6.3.3). A failed one
+// leaves no mailbox selected.
+func (c *conn) selectOrExamine(readOnly bool) error {
+	args, err := c.dec.Select()
+	if err != nil {
+		return err
+	}
+	if args.QResync != nil && c.enabled&qResync == 0 {
+		return bad("enable QRESYNC first") // RFC 7162 §3.2.5
+	}
+	if c.session != nil {
+		c.unselect()
+		c.untagged(imap.StatusResponseTypeOK, "CLOSED", "previous mailbox closed") // RFC 9051 §7.1
+	}
+	if args.CondStore || args.QResync != nil {
+		c.enabled |= condStore
+	}
+	info, err := c.lookup(args.Mailbox)
+	if err != nil {
+		return err
+	}
+	s := &session{conn: c, box: info.ID, name: info.Name, readOnly: readOnly}
+	if s.view, err = c.srv.opts.Trackers.Open(c.srv.commands, info.ID, s); err != nil {
+		return err
+	}
+	c.session, c.state = s, selected
+	is := s.view.Select()
+	err = c.describe(is)
+	if err == nil && args.QResync != nil {
+		err = c.resync(args.QResync, is.UIDValidity)
+	}
+	if err != nil {
+		c.unselect()
+		return err
+	}
+	c.reply = func(tag string) {
+		if readOnly {
+			c.enc.Status(tag, imap.StatusResponseTypeOK, "READ-ONLY", "EXAMINE completed")
+		} else {
+			c.enc.Status(tag, imap.StatusResponseTypeOK, "READ-WRITE", "SELECT completed")
+		}
+	}
+	return nil
+}
+
+// describe writes what SELECT reports of a mailbox.
+func (c *conn) describe(is tracker.Selected) error {
+	s := c.session
+	c.writeMailboxFlags(is.Keywords)
+	c.enc.MailboxNumber(is.Messages, "EXISTS")
+	if c.enabled&rev2 == 0 {
+		switch {
+		case s.readOnly: // sees what is recent, and leaves it to others
+			if is.UIDNext > is.Recent {
+				s.recent = imap.UIDSet{{Start: is.Recent, Stop: is.UIDNext - 1}}
+			}
+		default:
+			claimed, err := s.view.ClaimRecent(c.srv.commands)
+			if err != nil {
+				return err
+			}
+			s.recent = claimed
+		}
+		c.enc.MailboxNumber(c.countRecent(), "RECENT")
+		if is.FirstUnseen > 0 {
+			c.enc.NumberCode("", imap.StatusResponseTypeOK, "UNSEEN", uint64(is.FirstUnseen), "first unseen message")
+		}
+	} else {
+		c.enc.List(&imap.ListData{Mailbox: s.name, Delim: '/'}) // RFC 9051 §6.3.2
+	}
+	c.enc.NumberCode("", imap.StatusResponseTypeOK, "UIDVALIDITY", uint64(is.UIDValidity), "UIDs valid")
+	c.enc.NumberCode("", imap.StatusResponseTypeOK, "UIDNEXT", uint64(is.UIDNext), "next UID")
+	c.enc.NumberCode("", imap.StatusResponseTypeOK, "HIGHESTMODSEQ", uint64(is.ModSeq), "highest mod-sequence")
+	return nil
+}
+
+// systemFlags are those that can be stored, in the order in which they are told.
+var systemFlags = []imap.Flag{imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft}
+
+// writeMailboxFlags writes FLAGS and PERMANENTFLAGS (RFC 9051 §7.3.5, §7.1).
+func (c *conn) writeMailboxFlags(keywords []string) {
+	flags := make([]imap.Flag, 0, len(systemFlags)+len(keywords)+1)
+	flags = append(flags, systemFlags...)
+	for _, k := range keywords {
+		flags = append(flags, imap.Flag(k))
+	}
+	c.enc.MailboxFlags(flags)
+	if c.session.readOnly {
+		c.enc.PermanentFlags(nil, "read-only")
+	} else {
+		c.enc.PermanentFlags(append(flags, imap.FlagWildcard), "flags that are kept")
+	}
+}
+
+// close is CLOSE (RFC 9051 §6.4.1): messages with \Deleted go without a word.
+func (c *conn) close() error {
+	if err := c.dec.End(); err != nil {
+		return err
+	}
+	if !c.session.readOnly {
+		if _, err := c.expungeDeleted(allUIDs); err != nil {
+			return err
+		}
+	}
+	c.unselect()
+	return nil
+}
+
+// unselectCommand is UNSELECT (RFC 9051 §6.4.2).
+func (c *conn) unselectCommand() error {
+	if err := c.dec.End(); err != nil {
+		return err
+	}
+	c.unselect()
+	return nil
+}
+
+// lookup finds a mailbox of the user's.
+func (c *conn) lookup(name string) (mailstore.Info, error) {
+	return c.srv.opts.Store.Lookup(c.srv.commands, c.user.Account, mailbox.CanonicalName(name))
+}
+
+// mustHave is lookup for the destination of a message: where there is no such
+// mailbox, the client is told that it may create it (RFC 9051 §7.1, TRYCREATE).
+func (c *conn) mustHave(name string) (mailstore.Info, error) {
+	info, err := c.lookup(name)
+	if mailbox.KindOf(err) == mailbox.NonExistent && !strings.EqualFold(name, mailbox.Inbox) {
+		err = no(imap.ResponseCodeTryCreate, "no such mailbox")
+	}
+	return info, err
+}

@@ -1,0 +1,231 @@
+package imapserver
+
+import (
+	"sync/atomic"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/starling-mail/starling/imapserver/wire"
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/tracker"
+)
+
+// pageSize is how many messages are read from the store, or told, in one go.
+const pageSize = 500
+
+// A session is a selected mailbox (RFC 9051 §1.2). All but idling belongs to the
+// connection's owner.
+type session struct {
+	conn     *conn
+	box      mailbox.ID
+	name     string
+	view     *tracker.View
+	readOnly bool
+	recent   imap.UIDSet // \Recent in this session (RFC 3501 §2.3.2)
+	saved    imap.UIDSet // the result of SEARCH RETURN (SAVE): "$" (RFC 5182)
+
+	idling atomic.Bool // news is told at once
+}
+
+// Changed wakes the connection if its client waits for news (tracker.Watcher).
+func (s *session) Changed() {
+	if s.idling.Load() {
+		s.conn.spot.Wake()
+	}
+}
+
+// unselect ends the session, if there is one.
+func (c *conn) unselect() {
+	if c.session == nil {
+		return
+	}
+	c.session.view.Close()
+	c.session = nil
+	c.state = authenticated
+}
+
+// tell collects what has changed in the selected mailbox since the client was last
+// told (P1). It fails only where the connection has to end.
+func (c *conn) tell(expunges bool) error {
+	s := c.session
+	if s == nil {
+		return nil
+	}
+	u := &c.update
+	for {
+		if err := s.view.Flush(c.srv.commands, expunges, pageSize, u); err != nil {
+			// The store cannot say now. Nothing is lost: it is told later.
+			c.log(c.srv.opts.Log.Warn()).Err(err).Str("mailbox", s.name).Msg("news are held back")
+			return nil
+		}
+		if u.Gone != nil {
+			return &byeError{text: "the selected mailbox is gone"}
+		}
+		c.writeUpdate(u)
+		if err := c.flushFull(); err != nil {
+			return err
+		}
+		if !u.More {
+			return nil
+		}
+	}
+}
+
+// writeUpdate writes one portion of news, in the order of P1.
+func (c *conn) writeUpdate(u *tracker.Update) {
+	if len(u.Expunged) > 0 {
+		if c.enabled&qResync != 0 {
+			c.enc.Vanished(false, u.Vanished) // RFC 7162 §3.2.10
+		} else {
+			for _, n := range u.Expunged {
+				c.enc.MailboxNumber(n, "EXPUNGE")
+			}
+		}
+	}
+	if u.ExistsChanged {
+		c.enc.MailboxNumber(u.Exists, "EXISTS")
+		c.tellRecent()
+	}
+	if u.Keywords != nil {
+		c.writeMailboxFlags(u.Keywords)
+	}
+	for i := range u.Flags {
+		c.writeFlags(&u.Flags[i], c.enabled&(qResync|rev2) != 0)
+	}
+}
+
+// tellRecent claims messages that came while the mailbox is selected, and
+// tells how many are recent. IMAP4rev2 has no \Recent.
+func (c *conn) tellRecent() {
+	s := c.session
+	if c.enabled&rev2 != 0 {
+		return
+	}
+	if !s.readOnly {
+		claimed, err := s.view.ClaimRecent(c.srv.commands)
+		if err != nil {
+			c.log(c.srv.opts.Log.Warn()).Err(err).Msg("recent messages not claimed")
+		}
+		s.recent.AddSet(claimed)
+	}
+	c.enc.MailboxNumber(c.countRecent(), "RECENT")
+}
+
+// countRecent counts the recent messages that are still there.
+func (c *conn) countRecent() uint32 {
+	if len(c.session.recent) == 0 {
+		return 0
+	}
+	return c.session.view.ResolveUIDs(c.session.recent).Count
+}
+
+// isRecent reports whether a message has \Recent in this session.
+func (s *session) isRecent(uid imap.UID) bool {
+	return len(s.recent) > 0 && s.recent.Contains(uid)
+}
+
+// writeFlags writes a FETCH response with a message's flags.
+func (c *conn) writeFlags(r *tracker.FlagRow, uid bool) {
+	c.enc.FetchBegin(r.Number)
+	if uid {
+		c.enc.FetchUID(r.UID)
+	}
+	c.writeFlagItems(r.UID, r.Flags, r.ModSeq)
+	c.enc.FetchEnd()
+}
+
+// writeFlagItems writes FLAGS and, for clients that know it, MODSEQ.
+func (c *conn) writeFlagItems(uid imap.UID, flags mailbox.Flags, modSeq mailbox.ModSeq) {
+	c.writeFlagList(uid, flags)
+	if c.enabled&condStore != 0 {
+		c.enc.FetchModSeq(uint64(modSeq))
+	}
+}
+
+// writeFlagList writes the FLAGS item, with \Recent where that is due.
+func (c *conn) writeFlagList(uid imap.UID, flags mailbox.Flags) {
+	c.enc.FetchItem("FLAGS")
+	c.enc.Raw("(")
+	start := len(c.enc.Buf)
+	c.enc.Buf = flags.Append(c.enc.Buf)
+	if c.session.isRecent(uid) {
+		if len(c.enc.Buf) > start {
+			c.enc.SP()
+		}
+		c.enc.Raw(string(wire.FlagRecent))
+	}
+	c.enc.Raw(")")
+}
+
+// resolved are the messages that a command is about.
+type resolved struct {
+	tracker.Resolved
+	byUID bool
+}
+
+// expunged is the answer to a command with sequence numbers some of whose messages
+// are gone although the client has not been told yet.
+func (r resolved) expunged() error {
+	if r.byUID || len(r.Gone) == 0 {
+		return nil
+	}
+	return no("EXPUNGEISSUED", "some of the messages no longer exist")
+}
+
+// resolve turns a set of a command into UIDs, once, at the command's start.
+func (c *conn) resolve(set imap.NumSet, byUID bool) (resolved, error) {
+	view := c.session.view
+	if imap.IsSearchRes(set) {
+		return resolved{view.ResolveUIDs(c.session.saved), true}, nil
+	}
+	switch set := set.(type) {
+	case imap.UIDSet:
+		return resolved{view.ResolveUIDs(set), true}, nil
+	case imap.SeqSet:
+		r, err := view.Resolve(set)
+		if err != nil {
+			return resolved{}, bad("no message has that number")
+		}
+		return resolved{r, byUID}, nil
+	}
+	return resolved{}, bad("not a set of messages")
+}
+
+// chunks cuts a set into sets of at most n UIDs. The set must be static, and each
+// UID in it must stand for a message, so that its size is bounded.
+func chunks(set imap.UIDSet, n uint32) func(yield func(imap.UIDSet) bool) {
+	return func(yield func(imap.UIDSet) bool) {
+		var chunk imap.UIDSet
+		room := n
+		for _, r := range set {
+			for r.Start <= r.Stop {
+				size := min(uint32(r.Stop-r.Start)+1, room)
+				chunk = append(chunk, imap.UIDRange{Start: r.Start, Stop: r.Start + imap.UID(size) - 1})
+				if room -= size; room == 0 {
+					if !yield(chunk) {
+						return
+					}
+					chunk, room = nil, n
+				}
+				if r.Start+imap.UID(size) < r.Start { // the last UID there can be
+					break
+				}
+				r.Start += imap.UID(size)
+			}
+		}
+		if len(chunk) > 0 {
+			yield(chunk)
+		}
+	}
+}
+
+// page reads one page of the selected mailbox, and sees to it that the view has
+// reached what was read before any of it is told.
+func (c *conn) readPage(uids imap.UIDSet, fields mailstore.Fields) error {
+	s := c.session
+	if err := c.srv.opts.Store.Page(c.srv.commands, s.box, uids, fields, pageSize, &c.page); err != nil {
+		return err
+	}
+	return s.view.Reach(c.srv.commands, c.page.ModSeq)
+}
