@@ -50,7 +50,7 @@ func parse() options {
 	flag.IntVar(&o.listen, "fanout", 500, "sessions that one APPEND is told to")
 	flag.DurationVar(&o.t, "t", 5*time.Second, "length of each throughput measurement")
 	flag.IntVar(&o.repeat, "repeat", 3, "repetitions, of which the median counts")
-	flag.StringVar(&o.format, "dovecot-format", "maildir", "maildir or sdbox")
+	flag.StringVar(&o.format, "dovecot-format", "sdbox", "sdbox, which is Dovecot's faster one, or maildir")
 	flag.BoolVar(&o.hibernate, "hibernate", true, "measure idle sessions of a hibernating Dovecot too")
 	flag.StringVar(&o.markdown, "markdown", "", "write the table to this `file` as well, as Markdown")
 	only := flag.String("only", "", "measure only what matches this `regexp` (names are printed on the way)")
