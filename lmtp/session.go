@@ -21,12 +21,14 @@ type session struct {
 
 	// In BDAT, go-smtp runs LMTPData on a goroutine of its own, beside which
 	// the client may give up the transaction.
-	mu sync.Mutex
-	tx transaction
+	mu        sync.Mutex
+	tx        transaction
+	receiving bool // LMTPData runs
 }
 
 // A transaction is what precedes a message.
 type transaction struct {
+	open       bool // MAIL was accepted
 	from       string
 	helo       string
 	utf8       bool
@@ -35,13 +37,16 @@ type transaction struct {
 
 var _ smtp.LMTPSession = (*session)(nil)
 
-// Reset forgets the transaction.
-func (s *session) Reset() { s.set(transaction{}) }
-
-func (s *session) set(tx transaction) {
+// Reset forgets the transaction. If a message is given up between two chunks
+// (BDAT), it ends the connection: go-smtp v0.25.1 does not wait for what it had started,
+// which would then report its outcome as that of the next message.
+func (s *session) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tx = tx
+	s.tx = transaction{}
+	if s.receiving {
+		s.conn.Conn.Close()
+	}
 }
 
 // Logout has nothing to free.
@@ -52,7 +57,13 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 	if hasControl(from) {
 		return reply(553, 5, 1, 7, "address has a control character")
 	}
-	s.set(transaction{from: from, helo: s.smtp.Hostname(), utf8: o.UTF8})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx.open {
+		// go-smtp would keep the recipients of the first (RFC 5321 §4.1.4).
+		return reply(503, 5, 5, 1, "MAIL within a transaction")
+	}
+	s.tx = transaction{open: true, from: from, helo: s.smtp.Hostname(), utf8: o.UTF8}
 	return nil
 }
 
@@ -74,9 +85,8 @@ func (s *session) Data(io.Reader) error { return reply(503, 5, 5, 1, "this is LM
 
 // LMTPData receives the message and delivers it to each recipient.
 func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
-	s.mu.Lock()
-	tx := s.tx
-	s.mu.Unlock()
+	tx := s.receive(true)
+	defer s.receive(false)
 	m := mail{trace: s.srv.newTrace(tx.from, tx.helo, s.conn.RemoteAddr()), spool: new(spool)}
 	m.trace.utf8 = tx.utf8
 	defer m.spool.close()
@@ -91,7 +101,17 @@ func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 		}
 		status.SetStatus(to.address, s.srv.status(err))
 	}
-	return nil
+	// For whoever has no status yet: there is nobody, but were there, the
+	// message has not been delivered to them.
+	return reply(451, 4, 3, 0, "not delivered")
+}
+
+// receive notes that LMTPData begins or ends.
+func (s *session) receive(on bool) transaction {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.receiving = on
+	return s.tx
 }
 
 func (s *session) refused(to string, err error) {
