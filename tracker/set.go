@@ -89,16 +89,18 @@ func (s *Set) Open(ctx context.Context, box mailbox.ID, w Watcher) (*View, error
 		if err != nil {
 			return nil, err
 		}
-		err = t.ready(ctx, 0)
-		if err == nil {
-			t.findUnseen(ctx)
-			return t.attach(w), nil
+		if t.ended() != nil {
+			// It stayed from a mailbox that was deleted or renumbered. A new one knows what is there now.
+			s.forget(t)
+			s.release(t)
+			continue
 		}
-		s.release(t)
-		if err != t.ended() || !s.forget(t) {
+		if err := t.ready(ctx, 0); err != nil {
+			s.release(t)
 			return nil, err
 		}
-		// The tracker had ended before, for a mailbox that was deleted or renumbered: the new one knows what is there now.
+		t.findUnseen(ctx)
+		return t.attach(w), nil
 	}
 }
 
@@ -133,17 +135,15 @@ func (s *Set) release(t *tracker) {
 	}
 }
 
-// forget removes a tracker that is of no more use and says whether it was still there.
-func (s *Set) forget(t *tracker) bool {
+// forget removes a tracker that is of no more use.
+func (s *Set) forget(t *tracker) {
 	s.mu.Lock()
-	known := s.trackers[t.box] == t
-	if known {
+	if s.trackers[t.box] == t {
 		delete(s.trackers, t.box)
 		s.lru.remove(t)
 	}
 	s.mu.Unlock()
 	t.registration.Close()
-	return known
 }
 
 // weigh notes that t was used and how many bytes it takes without users and what its cache takes, and makes room.

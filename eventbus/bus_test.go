@@ -1,0 +1,87 @@
+package eventbus_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/starling-mail/starling/eventbus"
+	"github.com/starling-mail/starling/eventbus/eventbustest"
+	"github.com/starling-mail/starling/mailbox"
+)
+
+func newBus(t testing.TB, o eventbus.Options) *eventbus.Bus {
+	o.Log = zerolog.Nop()
+	b := eventbus.New(o)
+	t.Cleanup(func() {
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func TestOneBus(t *testing.T) {
+	eventbustest.Run(t, func(t *testing.T) eventbustest.Buses {
+		const queue = 64
+		return eventbustest.Buses{Nodes: []*eventbus.Bus{newBus(t, eventbus.Options{QueueLimit: queue})}, Queue: queue}
+	})
+}
+
+func event(m mailbox.ModSeq, id mailbox.ID) []mailbox.Event {
+	return []mailbox.Event{mailbox.ChangeEvent(&mailbox.Change{Mailbox: id, Prev: m - 1, ModSeq: m})}
+}
+
+// TestDeliveryOfAll shows that the bus's Delivery overrides the listeners' own.
+func TestDeliveryOfAll(t *testing.T) {
+	for _, d := range []eventbus.Delivery{eventbus.Sync, eventbus.Async} {
+		b := newBus(t, eventbus.Options{Delivery: d})
+		publishing := true // no race with a sync listener only
+		waiting, done := make(chan struct{}), make(chan bool, 1)
+		id := mailbox.NewID()
+		opposite := eventbus.Sync + eventbus.Async - d
+		b.Listen(&eventbus.Listener{Scope: eventbus.Mailbox, Delivery: opposite, Handle: func([]mailbox.Event) error {
+			if d == eventbus.Async {
+				<-waiting
+			}
+			done <- publishing
+			return nil
+		}}, eventbus.MailboxKey(id))
+		b.Publish(event(1, id))
+		publishing = false
+		close(waiting)
+		if got := <-done; got != (d == eventbus.Sync) {
+			t.Errorf("delivery %d: called while publishing: %v", d, got)
+		}
+	}
+}
+
+// TestCloseDrains shows that what was queued is handled, and what is published later is not taken.
+func TestCloseDrains(t *testing.T) {
+	b := eventbus.New(eventbus.Options{Log: zerolog.Nop()})
+	id := mailbox.NewID()
+	hold, handled := make(chan struct{}), 0
+	b.Listen(&eventbus.Listener{Scope: eventbus.Mailbox, Handle: func(events []mailbox.Event) error {
+		<-hold
+		handled += len(events)
+		return nil
+	}}, eventbus.MailboxKey(id))
+	for m := mailbox.ModSeq(1); m <= 5; m++ {
+		b.Publish(event(m, id))
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Close(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("Close with events queued and no time: %v", err)
+	}
+	b.Publish(event(6, id))
+	close(hold)
+	if err := b.Close(t.Context()); err != nil || handled != 5 {
+		t.Errorf("Close: %v; %d events handled, want 5", err, handled)
+	}
+	if s := b.Stats(); s.Published != 5 || s.Delivered != 5 || s.Queued != 0 || s.Listeners != 1 {
+		t.Errorf("stats: %+v", s)
+	}
+}
