@@ -1,6 +1,7 @@
 package message
 
 import (
+	"encoding/binary"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -80,12 +81,12 @@ func (guess) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) 
 	for nSrc < len(src) {
 		c := src[nSrc]
 		if c < utf8.RuneSelf {
-			if nDst == len(dst) {
+			n := copy(dst[nDst:], src[nSrc:nSrc+asciiPrefix(src[nSrc:])])
+			if n == 0 {
 				return nDst, nSrc, transform.ErrShortDst
 			}
-			dst[nDst] = c
-			nDst++
-			nSrc++
+			nDst += n
+			nSrc += n
 			continue
 		}
 		r, size := utf8.DecodeRune(src[nSrc:])
@@ -121,11 +122,18 @@ func guessString(s string) string {
 	return b.String()
 }
 
-func isASCII(b []byte) bool {
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return false
+func isASCII(b []byte) bool { return asciiPrefix(b) == len(b) }
+
+// asciiPrefix returns how many octets b starts with that are ASCII.
+func asciiPrefix(b []byte) int {
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		if binary.LittleEndian.Uint64(b[i:])&0x8080808080808080 != 0 {
+			break
 		}
 	}
-	return true
+	for i < len(b) && b[i] < utf8.RuneSelf {
+		i++
+	}
+	return i
 }

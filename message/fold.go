@@ -41,6 +41,16 @@ type folding struct{ transform.NopResetter }
 
 func (folding) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
+		if src[nSrc] < utf8.RuneSelf {
+			n := copy(dst[nDst:], src[nSrc:nSrc+asciiPrefix(src[nSrc:])])
+			if n == 0 {
+				return nDst, nSrc, transform.ErrShortDst
+			}
+			lower(dst[nDst : nDst+n])
+			nDst += n
+			nSrc += n
+			continue
+		}
 		if !atEOF && !utf8.FullRune(src[nSrc:]) {
 			return nDst, nSrc, transform.ErrShortSrc
 		}

@@ -39,6 +39,9 @@ type header struct {
 	limit   int    // of each field
 }
 
+// maxFields is how many fields of one header are kept; address fields may be repeated.
+const maxFields = 1000
+
 // A span is where in header.buf a field's value is.
 type span struct {
 	field      field
@@ -55,7 +58,7 @@ func (h *header) begin(name []byte, mail bool) {
 	h.end()
 	f := fieldNamed(name)
 	switch {
-	case f == fieldOther || !mail && f < fieldContentType:
+	case f == fieldOther || !mail && f < fieldContentType || len(h.fields) == maxFields:
 		return
 	case h.seen&(1<<f) != 0 && f != fieldTo && f != fieldCc && f != fieldBcc:
 		return

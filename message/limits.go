@@ -11,6 +11,7 @@ type Limits struct {
 	Total  int // octets of header text and envelopes kept of the parts together; default 4 MiB
 }
 
+// maxDepth bounds the depth of any structure, parsed or read from its stored form.
 const maxDepth = 1000
 
 func (l Limits) withDefaults() Limits {

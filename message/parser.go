@@ -110,10 +110,9 @@ func (p *Parser) takeLineStart(b []byte) []byte {
 		n = i + 1
 	}
 	whole := i >= 0
-	switch {
-	case len(p.line) == 0 && (whole || n == lineStart):
+	if len(p.line) == 0 && (whole || n == lineStart) {
 		p.decide(b[:n], whole) // the usual case, not copied
-	default:
+	} else {
 		p.line = append(p.line, b[:n]...)
 		if !whole && len(p.line) < lineStart {
 			return nil

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxPreview   = 200     // characters (RFC 8970 §3.1)
-	plainExcerpt = 4 << 10 // octets read of a plain text for it
+	plainExcerpt = 2 << 10 // octets read of a plain text for it
 	htmlExcerpt  = 32 << 10
 )
 
@@ -63,9 +63,11 @@ func (p *Parser) preview() string {
 // oneLine returns the first characters of text: runs of white space as one space, without control characters.
 func oneLine(text string) string {
 	var b strings.Builder
+	b.Grow(min(len(text), maxPreview))
 	n, gap := 0, false
 	for _, r := range text {
 		switch {
+		case ' ' < r && r < 0x7f:
 		case r == utf8.RuneError || r == '\u00ad' || r == '\u034f' || r == '\ufeff' || '\u200b' <= r && r <= '\u200f':
 			continue // also the invisible fillers that newsletters start with
 		case unicode.IsSpace(r):

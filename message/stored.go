@@ -13,12 +13,13 @@ var ErrCorrupt = errors.New("message: corrupt stored structure")
 // storedVersion is the first octet of the stored form.
 const storedVersion = 1
 
+// Flags of a Message in the stored form.
 const (
 	hasNUL = 1 << iota
 	hasDate
 )
 
-// What of a Part is present in the stored form; the first two bits are values.
+// What of a Part is present in the stored form.
 const (
 	hasParams = 1 << iota
 	hasID
