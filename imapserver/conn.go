@@ -39,6 +39,8 @@ type conn struct {
 	// began is when the connection began or the last command was complete; spoke is when
 	// something was last written in IDLE. The timers count from them.
 	began, spoke time.Time
+	// retry is when news that could not be told in IDLE is tried again; zero: there is none.
+	retry time.Time
 }
 
 // A listener is what the connections of one Serve call share.
@@ -170,11 +172,19 @@ func (c *conn) deadline() time.Time {
 	}
 	d := c.began.Add(st.Autologout)
 	if c.idle != "" && st.KeepAlive > 0 {
-		if k := c.spoke.Add(st.KeepAlive); k.Before(d) {
-			return k
-		}
+		d = earlier(d, c.spoke.Add(st.KeepAlive))
+	}
+	if c.idle != "" && !c.retry.IsZero() {
+		d = earlier(d, c.retry)
 	}
 	return d
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // timers does what is due.

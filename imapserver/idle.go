@@ -16,7 +16,8 @@ func (c *conn) beginIdle() error {
 		return err
 	}
 	c.enc.Continuation("idling")
-	c.spoke = time.Now()
+	c.began = time.Now()
+	c.spoke = c.began
 	if c.session != nil {
 		c.session.idling.Store(true)
 	}

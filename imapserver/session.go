@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -13,6 +14,9 @@ import (
 
 // pageSize is how many messages are read from the store, or told, in one go.
 const pageSize = 500
+
+// retryAfter is how long a store that could not be read is left alone.
+const retryAfter = 2 * time.Second
 
 // A session is a selected mailbox (RFC 9051 §1.2). All but idling belongs to the
 // connection's owner.
@@ -53,9 +57,11 @@ func (c *conn) tell(expunges bool) error {
 		return nil
 	}
 	u := &c.update
+	c.retry = time.Time{}
 	for {
 		if err := s.view.Flush(c.srv.commands, expunges, pageSize, u); err != nil {
 			// The store cannot say now. Nothing is lost: it is told later.
+			c.retry = time.Now().Add(retryAfter)
 			c.log(c.srv.opts.Log.Warn()).Err(err).Str("mailbox", s.name).Msg("news are held back")
 			return nil
 		}
