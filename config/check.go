@@ -65,6 +65,14 @@ func (d *decoder) checkListeners(c *Config) {
 		if len(l.ProxyFrom) > 0 && (network == "unix" || l.Protocol == ProtocolLMTP) {
 			d.fault(key+".proxy_from", "serves imap and imaps on TCP only")
 		}
+		if network == "unix" && (l.Protocol == ProtocolIMAP || l.Protocol == ProtocolIMAPS) {
+			d.fault(key+".address", "imap and imaps are served on TCP only")
+		}
+		if _, err := l.Mode(); err != nil {
+			d.fault(key+".socket_mode", "%q; allowed: an octal number such as \"0660\"", l.SocketMode)
+		} else if l.SocketMode != "" && network != "unix" {
+			d.fault(key+".socket_mode", "is for Unix sockets only")
+		}
 		if l.Protocol == ProtocolIMAPS && len(c.TLS.Certificates) == 0 {
 			d.fault(key+".protocol", "imaps needs tls.certificates")
 		}

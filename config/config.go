@@ -46,6 +46,8 @@ type Listen struct {
 	Protocol string `toml:"protocol" oneof:"imap imaps lmtp"`
 	// ProxyFrom lists who must begin with a PROXY protocol header.
 	ProxyFrom []netip.Prefix `toml:"proxy_from"`
+	// SocketMode is the mode of a Unix socket, in octal digits; empty: 0600.
+	SocketMode string `toml:"socket_mode"`
 }
 
 // TLS is what TLS is spoken with.

@@ -18,7 +18,7 @@ func Default() *Config {
 		Listen: []Listen{
 			{Address: ":143", Protocol: ProtocolIMAP},
 			{Address: ":993", Protocol: ProtocolIMAPS},
-			{Address: "unix:lmtp.sock", Protocol: ProtocolLMTP},
+			{Address: "unix:lmtp.sock", Protocol: ProtocolLMTP, SocketMode: "0600"},
 		},
 		TLS: TLS{Certificates: []Certificate{{Cert: "tls.crt", Key: "tls.key"}}},
 		IMAP: IMAP{

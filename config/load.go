@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -60,4 +61,13 @@ func (l Listen) Network() (network, address string) {
 		return "unix", path
 	}
 	return "tcp", l.Address
+}
+
+// Mode returns the mode that a Unix socket gets.
+func (l Listen) Mode() (fs.FileMode, error) {
+	if l.SocketMode == "" {
+		return 0o600, nil
+	}
+	n, err := strconv.ParseUint(l.SocketMode, 8, 9)
+	return fs.FileMode(n), err
 }

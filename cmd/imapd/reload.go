@@ -1,0 +1,39 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/starling-mail/starling/config"
+)
+
+// reload reads the configuration and the certificates again and takes over what
+// can be changed while serving. On faults the old ones stay in force.
+func (s *server) reload() {
+	s.log.Info().Str("file", s.file).Msg("reloading")
+	if s.certs != nil {
+		if err := s.certs.Reload(); err != nil {
+			s.log.Error().Err(err).Msg("certificates are not reloaded")
+		} else {
+			s.log.Info().Msg("certificates are reloaded")
+		}
+	}
+	next, err := config.Load(s.file)
+	if err != nil {
+		s.log.Error().Err(err).Msg("the configuration is not reloaded")
+		return
+	}
+	current := s.config.Load()
+	taken, restart := config.Diff(current, next)
+	merged := *current
+	merged.Server.LogLevel = next.Server.LogLevel
+	merged.IMAP = next.IMAP
+	merged.IMAP.PlaintextAuth, merged.IMAP.ID = current.IMAP.PlaintextAuth, current.IMAP.ID
+	merged.Quota = next.Quota
+	s.config.Store(&merged)
+	s.level.set(merged.Server.LogLevel)
+	s.imap.SetSettings(settings(&merged))
+	s.log.Info().Str("keys", strings.Join(taken, " ")).Msg("the configuration is reloaded")
+	if len(restart) > 0 {
+		s.log.Warn().Str("keys", strings.Join(restart, " ")).Msg("these changes need a restart")
+	}
+}
