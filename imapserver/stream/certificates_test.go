@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,9 +61,7 @@ func certificates(t testing.TB, names ...string) *Certificates {
 // shown returns what a client that asks for name is shown.
 func shown(t *testing.T, config *tls.Config, client *tls.Config) tls.ConnectionState {
 	t.Helper()
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
+	near, far := loopback(t)
 	s := tls.Server(far, config)
 	go func() {
 		if s.Handshake() == nil {
@@ -144,12 +141,9 @@ func TestTicketsOutliveReload(t *testing.T) {
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
-	near, far := net.Pipe()
-	defer near.Close()
-	go func() {
-		tls.Server(far, certificates(t, "mail.example").Config()).Handshake()
-		far.Close()
-	}()
+	near, far := loopback(t)
+	config := certificates(t, "mail.example").Config()
+	go tls.Server(far, config).Handshake()
 	if err := tls.Client(near, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}).Handshake(); err == nil {
 		t.Error("TLS 1.1 was accepted")
 	}
