@@ -19,6 +19,9 @@ const (
 	Zstd  Encoding = 1 // one zstd frame (RFC 8878)
 )
 
+// MaxInline is the largest body that a store may keep beside its metadata.
+const MaxInline = 1 << 20
+
 // minPack is the size below which packing is not tried.
 const minPack = 512
 
@@ -26,15 +29,14 @@ const minPack = 512
 type Codec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
-	max int
 }
 
-// NewCodec returns a Codec for bodies of up to max bytes. With compress unset
-// it packs nothing, but unpacks whatever was packed.
-func NewCodec(max int, compress bool) (*Codec, error) {
-	c := &Codec{max: max}
+// NewCodec returns a Codec for bodies of up to MaxInline bytes. With compress
+// unset it packs nothing, but unpacks whatever was packed.
+func NewCodec(compress bool) (*Codec, error) {
+	c := &Codec{}
 	var err error
-	if c.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(uint64(max)+1)); err != nil {
+	if c.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(MaxInline)); err != nil {
 		return nil, err
 	}
 	if compress {
@@ -59,7 +61,7 @@ func (c *Codec) Pack(body []byte) ([]byte, Encoding) {
 // An Error of kind Corrupt says that data is no such body.
 func (c *Codec) Unpack(data []byte, e Encoding, size int64) ([]byte, error) {
 	corrupt := func(err error) error { return &mailbox.Error{Kind: mailbox.Corrupt, Op: "read body", Err: err} }
-	if size < 0 || size > int64(c.max) {
+	if size < 0 || size > MaxInline {
 		return nil, corrupt(fmt.Errorf("a stored body of %d bytes", size))
 	}
 	var body []byte

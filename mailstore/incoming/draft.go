@@ -12,7 +12,7 @@ import (
 const maxThreadKeys = 20
 
 // A Draft is a received message with all that is stored of it. The fields must
-// not be changed.
+// not be changed, but for Body.
 type Draft struct {
 	Bytes     int64    // of the message as it is
 	Data      []byte   // the message, packed as Encoding says; nil where Blob has it
@@ -27,6 +27,9 @@ type Draft struct {
 	// message's own (if HasID), then those it answers, the nearest first.
 	Keys  [][16]byte
 	HasID bool
+
+	// Body is the back end's: where it stored the message last.
+	Body int64
 
 	rc        *Receiver
 	mu        sync.Mutex
@@ -119,3 +122,6 @@ func (d *Draft) free() {
 	}
 	d.rc.track(d.Blob, false)
 }
+
+// From reports whether rc received the draft.
+func (d *Draft) From(rc *Receiver) bool { return d.rc == rc }

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"hash"
 	"io"
 	"sync"
@@ -37,8 +36,8 @@ type work struct {
 	buf    []byte
 }
 
-// NewReceiver returns a Receiver that keeps messages of up to inline bytes in
-// memory, packed by codec, and puts larger ones into blobs.
+// NewReceiver returns a Receiver that keeps messages of up to inline bytes (at
+// most MaxInline) in memory, packed by codec, and puts larger ones into blobs.
 func NewReceiver(inline int, limits message.Limits, blobs blob.Store, codec *Codec) *Receiver {
 	rc := &Receiver{inline: inline, limits: limits, blobs: blobs, codec: codec, pending: make(map[blob.ID]bool)}
 	rc.work.New = func() any {
@@ -66,7 +65,7 @@ func (rc *Receiver) Receive(ctx context.Context, src io.Reader, limit int64) (*D
 			rc.track(d.Blob, false)
 			return nil, err
 		}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && in.err == io.EOF:
+	case in.err == io.EOF:
 		d.Data, d.Encoding = rc.codec.Pack(w.buf[:n])
 	default:
 		return nil, err

@@ -1,7 +1,6 @@
 package sqlite3
 
 import (
-	"fmt"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -79,7 +78,8 @@ func (s *Stmt) bind(args []any) error {
 			rc = lib.Xsqlite3_bind_blob(s.c.tls, s.p, n, at, int32(len(v)), lib.SQLITE_STATIC)
 			at += uintptr(len(v))
 		default:
-			return fmt.Errorf("sqlite3: argument %d has type %T", n, a)
+			// Not with its type: then all arguments would have to live on the heap.
+			return &Error{Code: lib.SQLITE_MISUSE, Text: "an argument of a type that cannot be bound"}
 		}
 		if rc != lib.SQLITE_OK {
 			return s.c.fail(rc)

@@ -1,0 +1,182 @@
+// Package sqlite is the embedded store: one data folder, one process, nothing
+// else to install. Metadata and small bodies are in one SQLite database, large
+// bodies in files beside it (blob/fs).
+//
+// One goroutine writes, in groups: what arrives while a commit is under way is
+// committed together, so throughput grows with the number of writers while each
+// reply still waits for its own fsync. Reads have connections of their own and never
+// wait for the writer.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/starling-mail/starling/blob"
+	"github.com/starling-mail/starling/blob/fs"
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/incoming"
+	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
+)
+
+// Names in the data folder.
+const (
+	databaseName = "mail.db"
+	blobsName    = "blobs"
+	lockName     = "lock"
+)
+
+// A Store is an open data folder. It implements mailstore.Store and
+// mailstore.Checker.
+type Store struct {
+	o        Options
+	path     string // of the database
+	lock     *os.File
+	system   [16]byte
+	line     uint64
+	blobs    blob.Store
+	codec    *incoming.Codec
+	receiver *incoming.Receiver
+	writer   *writer
+	readers  *readers
+
+	stop  context.CancelFunc // ends maintenance
+	tasks sync.WaitGroup
+	once  sync.Once
+	cerr  error // of Close
+}
+
+var (
+	_ mailstore.Store      = (*Store)(nil)
+	_ mailstore.UIDAdopter = (*Store)(nil)
+)
+
+// Open opens the store in a data folder, making a new one if there is none, and
+// brings its schema up to date. An error of kind InUse says that another process has it open.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{o: o.withDefaults(), path: filepath.Join(o.Dir, databaseName), stop: func() {}}
+	if err := s.open(ctx); err != nil {
+		s.Close()
+		return nil, failure("open store", err)
+	}
+	maintain, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.tasks.Go(func() { s.maintain(maintain) })
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if err := os.MkdirAll(s.o.Dir, 0o700); err != nil {
+		return err
+	}
+	if s.lock, err = lock(filepath.Join(s.o.Dir, lockName)); err != nil {
+		return err
+	}
+	files := s.o.Files
+	if files == nil {
+		if files, err = fs.OS(filepath.Join(s.o.Dir, blobsName)); err != nil {
+			return err
+		}
+	}
+	if s.blobs, err = fs.Open(files); err != nil {
+		return err
+	}
+	if s.codec, err = incoming.NewCodec(!s.o.Uncompress); err != nil {
+		return err
+	}
+	s.receiver = incoming.NewReceiver(s.o.Inline, s.o.Message, s.blobs, s.codec)
+	if err := migrate(ctx, s.path); err != nil {
+		return err
+	}
+	if s.writer, err = newWriter(s); err != nil {
+		return err
+	}
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	s.readers, err = newReaders(s)
+	return err
+}
+
+// connect opens a connection with a page cache of that many KiB.
+func (s *Store) connect(cache int) (*sqlite3.Conn, error) {
+	c, err := sqlite3.Open(s.path, s.o.VFS)
+	if err != nil {
+		return nil, err
+	}
+	for _, pragma := range []string{
+		"PRAGMA busy_timeout = 5000",
+		"PRAGMA journal_mode = WAL",
+		"PRAGMA synchronous = FULL", // NORMAL can lose acknowledged mail
+		fmt.Sprintf("PRAGMA cache_size = -%d", cache),
+		"PRAGMA temp_store = MEMORY",
+		"PRAGMA trusted_schema = OFF",
+		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", checkpointPages),
+	} {
+		if err := c.Exec(pragma); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, nil
+}
+
+// identify reads who this store is, or decides it.
+func (s *Store) identify(ctx context.Context) error {
+	return s.write(ctx, "open store", func(t *tx) error {
+		id, line := mailbox.NewID(), mailbox.NewID()
+		if err := t.exec(`INSERT OR IGNORE INTO store (one, system, line, commits, feed_floor, feed_floor_at) VALUES (1, ?, ?, 0, 0, 0)`,
+			id[:], number(line)); err != nil {
+			return err
+		}
+		_, err := t.row(`SELECT system, line FROM store`, func(r *sqlite3.Stmt) {
+			copy(s.system[:], r.Bytes(0))
+			s.line = uint64(r.Int(1))
+		})
+		return err
+	})
+}
+
+// number makes a positive number of a random id.
+func number(id mailbox.ID) int64 {
+	var n uint64
+	for _, b := range id[:8] {
+		n = n<<8 | uint64(b)
+	}
+	return int64(n>>1 | 1)
+}
+
+// Ready implements mailstore.Store.
+func (s *Store) Ready(context.Context) error {
+	if err := s.writer.trouble(); err != nil {
+		return unavailable("ready", err)
+	}
+	return nil
+}
+
+// Close implements mailstore.Store. It may be called twice.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		s.stop()
+		s.tasks.Wait()
+		var errs []error
+		if s.readers != nil {
+			errs = append(errs, s.readers.close())
+		}
+		if s.writer != nil {
+			errs = append(errs, s.writer.close())
+		}
+		if s.codec != nil {
+			s.codec.Close()
+		}
+		if s.lock != nil {
+			errs = append(errs, s.lock.Close()) // which unlocks it
+		}
+		s.cerr = errors.Join(errs...)
+	})
+	return s.cerr
+}
