@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/rs/zerolog"
 
@@ -107,12 +108,7 @@ func (a *Authenticator) isNameOf(u mailbox.User, name string) bool {
 	if err != nil {
 		return false
 	}
-	for _, alias := range u.Aliases {
-		if alias == name {
-			return true
-		}
-	}
-	return u.Name == name
+	return u.Name == name || slices.Contains(u.Aliases, name)
 }
 
 // OnEvents drops what is remembered of the accounts whose credentials changed.
@@ -130,8 +126,9 @@ func (a *Authenticator) Forget(account mailbox.AccountID) { a.cache.forget(accou
 // ForgetAll drops everything remembered, for when events may have been lost.
 func (a *Authenticator) ForgetAll() { a.cache.reset() }
 
-// verify finds the user and checks the password. It takes the same time for
-// whoever is not there. Why ErrCredentials is returned, reason says in one word.
+// verify finds the user and checks the password. It takes as long for whoever
+// is not there as for users whose hashes have the configured parameters. Why ErrCredentials is
+// returned, reason says in one word.
 func (a *Authenticator) verify(ctx context.Context, name, password string, guess seal) (u mailbox.User, reason string, err error) {
 	u, generation, ok := a.cache.lookup(name, guess)
 	if ok {
@@ -160,7 +157,7 @@ func (a *Authenticator) verify(ctx context.Context, name, password string, guess
 		return u, "", ErrDisabled
 	}
 	if a.hasher.NeedsRehash(u.Password) {
-		a.log.Info().Str("user", u.Name).Msg("password hash has other parameters than configured; setting the password anew makes a new one")
+		a.log.Debug().Str("user", u.Name).Msg("password hash has other parameters than configured; setting the password anew makes a new one")
 	}
 	a.cache.remember(name, guess, u, generation)
 	return u, "", nil

@@ -91,7 +91,8 @@ func cost(s, prefix string, bits int) (uint64, error) {
 }
 
 func decode(s string, shortest, longest int) ([]byte, error) {
-	if len(s) > base64.RawStdEncoding.EncodedLen(longest) {
+	// encoding/base64 passes over line ends.
+	if len(s) > base64.RawStdEncoding.EncodedLen(longest) || strings.ContainsAny(s, "\r\n") {
 		return nil, errNotPHC
 	}
 	b, err := base64.RawStdEncoding.Strict().DecodeString(s)
