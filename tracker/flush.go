@@ -83,7 +83,7 @@ func (v *View) flagNews() bool {
 	}
 	told := v.numbers.Told()
 	for _, e := range t.log.after(v.flagsTold) {
-		if !v.owns(e.modseq) && slices.ContainsFunc(e.flags, func(f mailbox.FlagChange) bool { return touches(f, told) }) {
+		if !v.owns(e) && slices.ContainsFunc(e.flags, func(f mailbox.FlagChange) bool { return touches(f, told) }) {
 			return true
 		}
 	}
@@ -91,9 +91,9 @@ func (v *View) flagNews() bool {
 	return false
 }
 
-// owns says whether the Change m is the session's own silent one.
-func (v *View) owns(m mailbox.ModSeq) bool {
-	return v.notices != nil && slices.Contains(v.notices.own, m)
+// owns says whether e is the session's own silent Change, and nothing else: several in one are told.
+func (v *View) owns(e flagEntry) bool {
+	return v.notices != nil && e.exact && slices.Contains(v.notices.own, e.modseq)
 }
 
 // flagged takes all flag changes up to m as told.
@@ -163,7 +163,7 @@ func (v *View) dirty() imap.UIDSet {
 	var set msn.Index
 	t, told := v.t, v.numbers.Told()
 	for _, e := range t.log.after(v.flagsTold) {
-		if v.owns(e.modseq) {
+		if v.owns(e) {
 			continue
 		}
 		for _, f := range e.flags {
@@ -189,6 +189,12 @@ func (v *View) dirtyInStore(ctx context.Context, since mailbox.ModSeq, told imap
 		return nil, 0, err
 	}
 	var set msn.Index
+	if ok && t.otherLine(c) {
+		err, ok = t.ready(ctx, 0), false
+		if err != nil {
+			return nil, 0, err
+		}
+	}
 	if !ok || c.Truncated {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -207,6 +213,14 @@ func (v *View) dirtyInStore(ctx context.Context, since mailbox.ModSeq, told imap
 		}
 	}
 	return set.AppendRuns(nil, 1, told), c.ModSeq, nil
+}
+
+// otherLine says whether c is of another line than what is known, and takes note of it.
+func (t *tracker) otherLine(c *mailbox.Change) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.diff = t.diff || c.Line != t.line
+	return c.Line != t.line
 }
 
 // split returns the first limit live UIDs of a set, and the others.
