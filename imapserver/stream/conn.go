@@ -103,6 +103,10 @@ func (c *Conn) StartDeflate(d *Deflate, unread int) error {
 	if unread > 0 {
 		return ErrPipelined
 	}
+	// A read deadline left by the caller must not meet the uncompressing reader.
+	if err := c.socket.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
 	c.deflate, c.inflate = d, newInflater(c.top())
 	return nil
 }
