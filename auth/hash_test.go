@@ -13,7 +13,7 @@ const reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6
 
 func TestVerifyReference(t *testing.T) {
 	h := newTestHasher(t)
-	for password, want := range map[string]bool{"password": true, "passwore": false, "": false} {
+	for password, want := range map[string]bool{"password": true, "passwore": false} {
 		if got, err := h.Verify(t.Context(), reference, password); got != want || err != nil {
 			t.Errorf("%q: %v %v", password, got, err)
 		}

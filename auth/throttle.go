@@ -53,7 +53,7 @@ type place struct {
 
 // failures are those of one user or address.
 type failures struct {
-	count int
+	count int // beyond those that are had for nothing
 	last  time.Time
 	next  time.Time // when the next attempt has its turn
 	guess seal      // the last one
@@ -104,7 +104,7 @@ func (t *throttle) reserve(user string, from netip.Prefix, now time.Time) (time.
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var queues []*failures
-	if f := t.addresses.get(from); f != nil && f.count > addressAllowance {
+	if f := t.addresses.get(from); f != nil && f.count > 0 {
 		queues = append(queues, f)
 	}
 	if f := t.users.get(user); f != nil && !t.isKnown(user, from, now) {
@@ -140,16 +140,16 @@ func (t *throttle) failed(user string, remote netip.Addr, guess seal) {
 			f.last = now
 			return
 		}
-		t.count(f, guess, now)
+		t.count(f, guess, now, 0)
 	}
 	if from.IsValid() {
-		t.count(t.addresses.at(from), guess, now)
+		t.count(t.addresses.at(from), guess, now, addressAllowance)
 	}
 }
 
-func (t *throttle) count(f *failures, guess seal, now time.Time) {
-	if now.Sub(f.last) >= t.o.Window {
-		*f = failures{}
+func (t *throttle) count(f *failures, guess seal, now time.Time, allowance int) {
+	if now.Sub(f.last) >= t.o.Window { // also where there was none
+		*f = failures{count: -allowance}
 	}
 	f.count++
 	f.last, f.guess = now, guess
@@ -180,6 +180,9 @@ func (t *throttle) isKnown(user string, from netip.Prefix, now time.Time) bool {
 
 // delay is what one more attempt waits after f.
 func (t *throttle) delay(f *failures) time.Duration {
+	if f.count <= 0 {
+		return 0
+	}
 	d := t.o.Base
 	for range min(f.count-1, 32) {
 		if d *= 2; d >= t.o.Max {

@@ -115,8 +115,15 @@ func TestAddressIsWatched(t *testing.T) {
 			}
 			fail(th, "x", c.attacker, 100)
 			th.succeeded("own", netip.MustParseAddr(c.attacker)) // does not help
-			if got := attempt(t, th, "y", c.neighbour); got == 0 {
-				t.Error("the neighbour did not wait")
+			if got := attempt(t, th, "y", c.neighbour); got != time.Second {
+				t.Errorf("the neighbour waited %v", got)
+			}
+			if got := attempt(t, th, "z", c.attacker); got != time.Second {
+				t.Errorf("after them: %v", got)
+			}
+			fail(th, "z", c.attacker, 101)
+			if got := attempt(t, th, "z", c.attacker); got != 2*time.Second {
+				t.Errorf("after one more failure: %v", got)
 			}
 			if got := attempt(t, th, "y", c.other); got != 0 {
 				t.Errorf("the other waited %v", got)
