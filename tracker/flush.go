@@ -118,7 +118,7 @@ func (v *View) gather(ctx context.Context, limit int, u *Update) error {
 		return nil
 	}
 	var dirty imap.UIDSet
-	until := t.modseq
+	until, line := t.modseq, t.line
 	switch {
 	case v.notices != nil && len(v.notices.rest) > 0:
 		dirty, until = v.notices.rest, v.notices.until
@@ -147,6 +147,9 @@ func (v *View) gather(ctx context.Context, limit int, u *Update) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.line != line {
+		return nil // until means nothing any more
+	}
 	if len(rest) > 0 {
 		v.extra().rest, v.notices.until = rest, until
 		return nil
