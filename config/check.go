@@ -96,8 +96,8 @@ func checkAddress(network, address string) error {
 	return nil
 }
 
-// specialUses are those of RFC 6154 that a mailbox can be created with.
-const specialUses = `\Archive \Drafts \Flagged \Junk \Sent \Trash`
+// specialUses are those of RFC 6154 and RFC 8457 that a mailbox can be created with.
+const specialUses = `\Archive \Drafts \Important \Junk \Sent \Trash`
 
 func (d *decoder) checkMailboxes(list []Mailbox) {
 	names, uses := make(map[string]bool), make(map[string]bool)

@@ -81,13 +81,14 @@ type importer struct {
 	box      mailbox.ID
 	keepUIDs bool
 	next     imap.UID // UIDNEXT as far as it is known
+	floor    imap.UID // with keepUIDs: the lowest UID for messages without one
 	lostUIDs int
 	batch    []Item
 	bytes    int64
 }
 
 func (im *importer) folder(ctx context.Context, f Folder, boxes []mailstore.Info) error {
-	im.name, im.lostUIDs = f.Name, 0
+	im.name, im.floor, im.lostUIDs = f.Name, f.UIDNext, 0
 	if err := im.open(ctx, f, boxes); err != nil {
 		return err
 	}
@@ -125,7 +126,6 @@ func (im *importer) folder(ctx context.Context, f Folder, boxes []mailstore.Info
 		im.watch.warn("%s: %d messages got new UIDs: other mail arrived meanwhile", f.Name, im.lostUIDs)
 	}
 	if im.keepUIDs && f.UIDNext > im.next {
-		// UIDs that were given out and expunged must not come again.
 		return im.store.AdoptUIDs(ctx, im.box, f.UIDValidity, f.UIDNext)
 	}
 	return nil
@@ -233,8 +233,12 @@ func (im *importer) messages() iter.Seq2[Message, error] {
 		next := im.next
 		for _, item := range im.batch {
 			m := Message{Flags: item.Flags, Received: item.Received}
-			if im.keepUIDs && item.UID >= next {
-				m.UID, next = item.UID, item.UID
+			ask := item.UID
+			if ask == 0 {
+				ask = im.floor // UIDs that clients may know must not come again
+			}
+			if im.keepUIDs && ask >= next {
+				m.UID, next = ask, ask
 			}
 			next++
 			r, err := item.Open()

@@ -70,8 +70,8 @@ func (e intentEntry) is(r Row) bool {
 // journalLine is each further line: an intent, or what became of the one
 // before it.
 type journalLine struct {
-	*intent
-	OK *bool `json:"ok,omitempty"`
+	Intent *intent `json:"in,omitempty"`
+	OK     *bool   `json:"ok,omitempty"`
 }
 
 // OpenJournal opens the journal of a source and an account in folder, which it
@@ -159,15 +159,15 @@ func (j *Journal) replay(line []byte, last *intent) (*intent, error) {
 		}
 		j.settle(box, *last, *l.OK)
 		return nil, nil
-	case l.intent == nil:
+	case l.Intent == nil:
 		return nil, errors.New("a line that says nothing")
 	}
-	box, err := mailbox.ParseID(l.Box)
+	box, err := mailbox.ParseID(l.Intent.Box)
 	if err != nil {
 		return nil, err
 	}
-	j.open[box] = *l.intent
-	return l.intent, nil
+	j.open[box] = *l.Intent
+	return l.Intent, nil
 }
 
 // has reports whether the message is in the mailbox, or was.
@@ -181,7 +181,7 @@ func (j *Journal) pending(box mailbox.ID) (intent, bool) {
 
 // intend writes down, durably, what is about to be appended.
 func (j *Journal) intend(in intent) error {
-	if err := j.write(journalLine{intent: &in}); err != nil {
+	if err := j.write(journalLine{Intent: &in}); err != nil {
 		return err
 	}
 	return j.file.Sync()
@@ -192,7 +192,7 @@ func (j *Journal) intend(in intent) error {
 func (j *Journal) finish(box mailbox.ID, in intent, ok bool) error {
 	if _, pending := j.open[box]; pending {
 		// Other batches may stand between the two: say again what it was.
-		if err := j.write(journalLine{intent: &in}); err != nil {
+		if err := j.write(journalLine{Intent: &in}); err != nil {
 			return err
 		}
 	}

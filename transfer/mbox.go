@@ -40,13 +40,8 @@ func openMbox(path string, info fs.FileInfo, o Options) (*Source, error) {
 
 func mboxFileItems(path string, modified time.Time, mboxo bool) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		file, err := os.Open(path)
-		if err != nil {
-			yield(Item{}, err)
-			return
-		}
-		defer file.Close()
-		for item, err := range mboxItems(file, modified, mboxo) {
+		box := mboxFile{date: modified, mboxo: mboxo, open: func() (readerAtCloser, error) { return os.Open(path) }}
+		for item, err := range box.items() {
 			if !yield(item, err) {
 				return
 			}
@@ -54,17 +49,34 @@ func mboxFileItems(path string, modified time.Time, mboxo bool) iter.Seq2[Item, 
 	}
 }
 
-// mboxItems returns the messages of an mbox file. Those without a date of
-// their own get date.
-func mboxItems(file io.ReaderAt, date time.Time, mboxo bool) iter.Seq2[Item, error] {
+// An mboxFile is an mbox file that is being read.
+type mboxFile struct {
+	open  func() (readerAtCloser, error)
+	date  time.Time // of messages without one of their own
+	mboxo bool
+}
+
+type readerAtCloser interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// items returns the messages.
+func (m mboxFile) items() iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
+		file, err := m.open()
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
+		defer file.Close()
 		copies := make(map[[sha256.Size]byte]int) // of messages that are the same
 		for e, err := range mboxEntries(file) {
 			if err != nil {
 				yield(Item{}, err)
 				return
 			}
-			item, sum, ok, err := mboxItem(file, e, date, mboxo)
+			item, sum, ok, err := m.item(file, e)
 			if !ok && err == nil {
 				continue
 			}
@@ -77,37 +89,42 @@ func mboxItems(file io.ReaderAt, date time.Time, mboxo bool) iter.Seq2[Item, err
 	}
 }
 
-// mboxItem reads one message: its flags, its size and the hash of its bytes.
+// item reads one message: its flags, its size and the hash of its bytes.
 // It returns false for what is no message but the mail program's own.
-func mboxItem(file io.ReaderAt, e mboxEntry, date time.Time, mboxo bool) (item Item, sum [sha256.Size]byte, ok bool, err error) {
-	open := func() (*mboxReader, error) {
-		r := newMboxReader(io.NewSectionReader(file, e.start, e.end-e.start), mboxo)
-		return r, r.header()
-	}
-	r, err := open()
-	if err != nil {
+func (m mboxFile) item(file io.ReaderAt, e mboxEntry) (item Item, sum [sha256.Size]byte, ok bool, err error) {
+	item = Item{Received: m.date, Weight: e.end - e.start, Open: func() (io.ReadCloser, error) { return m.message(e) }}
+	r, err := m.read(file, e)
+	if err != nil || r.meta.internal {
 		return item, sum, false, err
 	}
-	if r.meta.internal {
-		return item, sum, false, nil
-	}
-	hash := sha256.New()
-	size, err := io.Copy(hash, newCRLFReader(r))
-	hash.Sum(sum[:0])
-	item = Item{
-		Flags:    mailbox.NewFlags(r.meta.flags...),
-		Received: date,
-		Size:     size,
-		Weight:   e.end - e.start,
-		Open: func() (io.ReadCloser, error) {
-			r, err := open()
-			return io.NopCloser(newCRLFReader(r)), err
-		},
-	}
+	item.Flags = mailbox.NewFlags(r.meta.flags...)
 	if !e.date.IsZero() {
 		item.Received = e.date
 	}
+	hash := sha256.New()
+	item.Size, err = io.Copy(hash, newCRLFReader(r))
+	hash.Sum(sum[:0])
 	return item, sum, true, err
+}
+
+// read returns a reader of one message that has read the header.
+func (m mboxFile) read(file io.ReaderAt, e mboxEntry) (*mboxReader, error) {
+	r := newMboxReader(io.NewSectionReader(file, e.start, e.end-e.start), m.mboxo)
+	return r, r.header()
+}
+
+// message opens one message.
+func (m mboxFile) message(e mboxEntry) (io.ReadCloser, error) {
+	file, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	r, err := m.read(file, e)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return readCloser{newCRLFReader(r), file}, nil
 }
 
 // fromPrefix begins the line before each message.
@@ -131,8 +148,19 @@ func mboxEntries(file io.ReaderAt) iter.Seq2[mboxEntry, error] {
 	return func(yield func(mboxEntry, error) bool) {
 		r := bufio.NewReaderSize(io.NewSectionReader(file, 0, 1<<62), 64<<10)
 		var e mboxEntry
-		var pos, emptyAt int64 // emptyAt: where the line before began, if it was empty
-		inside, empty := false, true
+		inside := false
+		var pos int64
+		empty := true       // the line before was empty, or there is none
+		var emptyAt int64   // where it began
+		var headerEnd int64 // the first empty line after e.start; 0: none yet
+		// end is where the message ends that pos is behind. The last empty line
+		// belongs to the file, unless it is the one that ends the header.
+		end := func() int64 {
+			if empty && emptyAt > headerEnd {
+				return emptyAt
+			}
+			return pos
+		}
 		for {
 			line, n, err := mboxLine(r)
 			if err != nil && err != io.EOF {
@@ -141,21 +169,25 @@ func mboxEntries(file io.ReaderAt) iter.Seq2[mboxEntry, error] {
 			}
 			if n > 0 && empty && bytes.HasPrefix(line, []byte(fromPrefix)) {
 				if date, ok := fromDate(line); ok || pos == 0 {
-					if e.end = emptyAt; inside && !yield(e, nil) {
+					if e.end = end(); inside && !yield(e, nil) {
 						return
 					}
-					e, inside = mboxEntry{start: pos + n, date: date}, true
+					pos += n
+					e, inside, empty, headerEnd = mboxEntry{start: pos, date: date}, true, false, 0
+					n = 0
 				}
 			}
-			if empty = len(bytes.TrimRight(line, "\r\n")) == 0 && n > 0; empty {
-				emptyAt = pos
+			if n > 0 {
+				if empty = len(bytes.TrimRight(line, "\r\n")) == 0; empty {
+					emptyAt = pos
+					if headerEnd == 0 {
+						headerEnd = pos
+					}
+				}
 			}
 			pos += n
 			if err == io.EOF {
-				if e.end = pos; empty && emptyAt >= e.start {
-					e.end = emptyAt
-				}
-				if inside {
+				if e.end = end(); inside {
 					yield(e, nil)
 				}
 				return
