@@ -60,6 +60,9 @@ func (c *conn) append() error {
 
 // mayAppend refuses a message that is too large, or that the quota has no room for.
 func (c *conn) mayAppend(m *wire.Literal) error {
+	if m.Size == 0 {
+		return no(imap.ResponseCodeCannot, "a message cannot be empty")
+	}
 	if limit := c.srv.settings.Load().AppendLimit; m.Size > limit {
 		return no(imap.ResponseCodeTooBig, "the message is larger than this server takes") // RFC 7889 §4
 	}

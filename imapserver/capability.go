@@ -38,8 +38,11 @@ func (c *conn) capabilities() []imap.Cap {
 		"IDLE", "NAMESPACE", "CHILDREN", "UNSELECT", "UIDPLUS", "MOVE",
 		"LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "STATUS=SIZE",
 		"ESEARCH", "SEARCHRES", "BINARY", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT",
-		"QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "QUOTASET",
+		"QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
 		imap.Cap("APPENDLIMIT="+strconv.FormatInt(c.srv.settings.Load().AppendLimit, 10)))
+	if c.user.Admin {
+		caps = append(caps, "QUOTASET") // RFC 9208 §4.1.3
+	}
 	if c.mayCompress() {
 		caps = append(caps, "COMPRESS=DEFLATE")
 	}

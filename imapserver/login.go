@@ -1,7 +1,6 @@
 package imapserver
 
 import (
-	"encoding/base64"
 	"errors"
 	"time"
 
@@ -87,7 +86,7 @@ func (c *conn) authenticate() error {
 		case done:
 			return nil
 		}
-		c.enc.Continuation(base64.StdEncoding.EncodeToString(challenge))
+		c.enc.Challenge(challenge)
 		if err := c.flush(); err != nil {
 			return err
 		}

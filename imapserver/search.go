@@ -14,16 +14,16 @@ func (c *conn) uidSearch() error { return c.searchMessages(true) }
 // searchMessages is SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 5182).
 func (c *conn) searchMessages(byUID bool) error {
 	args, err := c.dec.Search()
-	if err != nil {
-		return err
-	}
-	if args.ModSeq {
-		c.enabled |= condStore
-	}
 	save := args.Extended && args.Return.ReturnSave
-	found, err := c.find(args.Key)
+	var found found
+	if err == nil {
+		if args.ModSeq {
+			c.enabled |= condStore
+		}
+		found, err = c.find(args.Key)
+	}
 	if err != nil {
-		if save {
+		if st := statusFor(err); save && st != nil && st.kind == imap.StatusResponseTypeNo {
 			c.session.saved = nil // RFC 5182 §2.1
 		}
 		return err

@@ -52,6 +52,10 @@ func (c *conn) storeFlags(byUID bool) error {
 				changed.AddSet(f.UIDs)
 			}
 		}
+		// New keywords are told before a message that has them.
+		if err := c.tell(false); err != nil {
+			return err
+		}
 		gone, err := c.tellStored(&args, subtract(chunk, done.Modified), changed, byUID)
 		if err != nil {
 			return err

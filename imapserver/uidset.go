@@ -66,5 +66,13 @@ func static(set imap.UIDSet) imap.UIDSet {
 		out[i] = imap.UIDRange{Start: min(r.Start, r.Stop), Stop: max(r.Start, r.Stop)}
 	}
 	slices.SortFunc(out, func(a, b imap.UIDRange) int { return cmp.Compare(a.Start, b.Start) })
-	return slices.CompactFunc(out, func(a, b imap.UIDRange) bool { return a.Stop >= b.Stop })
+	merged := out[:0]
+	for _, r := range out {
+		if k := len(merged) - 1; k >= 0 && r.Start <= merged[k].Stop {
+			merged[k].Stop = max(merged[k].Stop, r.Stop)
+		} else {
+			merged = append(merged, r)
+		}
+	}
+	return merged
 }
