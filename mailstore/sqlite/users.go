@@ -72,9 +72,6 @@ func (s *Store) UserList(ctx context.Context) (list []mailbox.User, err error) {
 
 // nameUser writes the user's name and aliases into the one space of names.
 func (t *tx) nameUser(op string, u *mailbox.User) error {
-	if err := t.exec(`DELETE FROM names WHERE user = ?`, u.Name); err != nil {
-		return err
-	}
 	u.Aliases = slices.Compact(slices.Sorted(slices.Values(u.Aliases)))
 	for _, name := range append([]string{u.Name}, u.Aliases...) {
 		if name == "" {
@@ -145,6 +142,9 @@ func (s *Store) UpdateUser(ctx context.Context, u mailbox.User) error {
 	return s.write(ctx, op, func(t *tx) error {
 		old, err := t.userNamed(op, u.Name)
 		if err != nil {
+			return err
+		}
+		if err := t.exec(`DELETE FROM names WHERE user = ?`, u.Name); err != nil {
 			return err
 		}
 		if err := t.nameUser(op, &u); err != nil {
