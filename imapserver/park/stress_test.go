@@ -126,7 +126,7 @@ func (s *subject) drive(rounds int) {
 
 func TestStress(t *testing.T) {
 	eachVariant(t, func(t *testing.T, _ *Lot, wrap func(net.Conn) net.Conn) {
-		subjects, rounds := 1000, 60
+		subjects, rounds := 500, 40
 		if testing.Short() {
 			subjects, rounds = 100, 20
 		}
