@@ -131,14 +131,15 @@ func (c *conn) serve(why park.Reason) error {
 }
 
 // await reports whether the client has sent something, after waiting a little.
-// In IDLE there is nothing to wait for: whoever idles sends nothing soon.
+// In IDLE it waits hardly at all: whoever idles sends nothing soon. A deadline in the past
+// would not do: on a socket even what has come cannot be read after it.
 func (c *conn) await() (bool, error) {
 	if c.in.Buffered() > 0 {
 		return true, nil
 	}
 	c.linger = c.srv.settings.Load().ParkAfter
 	if c.idle != "" {
-		c.linger = -time.Second
+		c.linger = time.Millisecond
 	}
 	_, err := c.in.Peek(1)
 	c.linger = 0
