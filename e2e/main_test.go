@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/starling-mail/starling/e2e/node"
 )
@@ -21,6 +23,7 @@ var binary string
 const (
 	user     = "ada"
 	password = "correct horse"
+	patience = 5 * time.Minute // with any one node
 )
 
 func TestMain(m *testing.M) {
@@ -51,7 +54,10 @@ func startNode(t *testing.T, settings node.Settings) *node.Node {
 	if err := n.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// A test that hangs gets a node that says where it was, and ends.
+	watchdog := time.AfterFunc(patience, func() { n.Signal(syscall.SIGQUIT) })
 	t.Cleanup(func() {
+		watchdog.Stop()
 		if err := n.Close(); err != nil {
 			t.Errorf("stop: %v", err)
 		}
