@@ -93,9 +93,8 @@ deliver has those of sysexits.h.`,
 		Example: `  imapd serve --quickstart
   imapd serve --config /etc/imapd/config.toml
   imapd user add alice@example.org --random`,
-		SilenceUsage:     true,
-		SilenceErrors:    true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.began = true },
+		SilenceUsage:  true,
+		SilenceErrors: true,
 	}
 	file := os.Getenv(configVariable)
 	if file == "" {
@@ -104,7 +103,22 @@ deliver has those of sysexits.h.`,
 	root.PersistentFlags().StringVarP(&a.configFile, "config", "c", file, "configuration `file`; also by "+configVariable)
 	root.AddCommand(a.serveCommand(), a.checkConfigCommand(), a.userCommand(), a.quotaCommand(), a.importCommand(),
 		a.exportCommand(), a.deliverCommand(), a.checkStoreCommand(), a.versionCommand())
+	a.noteBegin(root)
 	return root
+}
+
+// noteBegin makes every command note that it begins: an error before that is
+// one of usage.
+func (a *app) noteBegin(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			a.began = true
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		a.noteBegin(sub)
+	}
 }
 
 // config loads the configuration. Its faults are exit code 3 to check-config
