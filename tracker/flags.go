@@ -80,6 +80,13 @@ func clip(set imap.UIDSet, most imap.UID) imap.UIDSet {
 // rows appends to dst the flags of the live ones of uids, from the cache or from the store, without numbers.
 func (t *tracker) rows(ctx context.Context, uids imap.UIDSet, dst []FlagRow) ([]FlagRow, error) {
 	var page mailstore.Page
+	loaded := false
+	defer func() {
+		if loaded {
+			idle, cache, _ := t.weight()
+			t.set.weigh(t, idle, cache)
+		}
+	}()
 	from := imap.UID(1) // UIDs below are done
 	for tries := 1; ; tries++ {
 		t.mu.Lock()
@@ -106,10 +113,7 @@ func (t *tracker) rows(ctx context.Context, uids imap.UIDSet, dst []FlagRow) ([]
 		if err := t.ready(ctx, page.ModSeq); err != nil {
 			return dst, err
 		}
-		if t.store(load, &page) {
-			idle, cache, _ := t.weight()
-			t.set.weigh(t, idle, cache)
-		}
+		loaded = t.store(load, &page) || loaded
 		if tries < loadTries {
 			continue
 		}

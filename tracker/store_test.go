@@ -173,18 +173,65 @@ func (s *fakeStore) flagsOf(uid imap.UID) mailbox.Flags {
 	return mailbox.Flags{}
 }
 
+// fail makes all reads return err.
+func (s *fakeStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// count returns how often op was read.
+func (s *fakeStore) count(op string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads[op]
+}
+
+// hook has before and after called around each read.
+func (s *fakeStore) hook(before, after func(op string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before, s.after = before, after
+}
+
+func (s *fakeStore) setTruncate(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.truncate = on
+}
+
+// rewind loses the last change, as a store does that fails over to a copy.
+func (s *fakeStore) rewind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.modseq--
+}
+
+// renumber gives the mailbox another UIDVALIDITY, and forgets all changes.
+func (s *fakeStore) renumber() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uidValidity++
+	s.modseq += 9
+	s.floor, s.gone = s.modseq, map[imap.UID]mailbox.ModSeq{}
+}
+
 // done ends a read.
 func (s *fakeStore) done(op string) {
+	after := s.after
 	s.mu.Unlock()
-	if s.after != nil {
-		s.after(op)
+	if after != nil {
+		after(op)
 	}
 }
 
 // read begins a read.
 func (s *fakeStore) read(op string) error {
-	if s.before != nil {
-		s.before(op)
+	s.mu.Lock()
+	before := s.before
+	s.mu.Unlock()
+	if before != nil {
+		before(op)
 	}
 	s.mu.Lock()
 	s.reads[op]++
