@@ -147,6 +147,10 @@ func (t *tx) trimExpunged() (more bool, err error) {
 // file, then the row: what a crash interrupts is done again.
 func (s *Store) clearBlobs(ctx context.Context) error {
 	const op = "delete blobs"
+	if !s.keepBlobs.TryLock() {
+		return nil // a backup is under way: next time
+	}
+	defer s.keepBlobs.Unlock()
 	var ids []blob.ID
 	// In the writer's goroutine, where drafts are appended: what has no draft now
 	// will never have an owner again.

@@ -45,6 +45,8 @@ type Store struct {
 	writer   *writer
 	readers  *readers
 
+	keepBlobs sync.RWMutex // held for reading while blobs must not be deleted
+
 	stop  context.CancelFunc // ends maintenance
 	tasks sync.WaitGroup
 	once  sync.Once

@@ -6,6 +6,7 @@ package sqlite3
 
 import (
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -17,7 +18,8 @@ import (
 type Conn struct {
 	tls   *libc.TLS
 	db    uintptr
-	slot  uintptr // room for a pointer that SQLite returns
+	live  sync.Mutex // held by Close and by Interrupt
+	slot  uintptr    // room for a pointer that SQLite returns
 	stmts map[string]*Stmt
 }
 
@@ -68,6 +70,8 @@ func (c *Conn) Close() error {
 		s.finalize()
 	}
 	c.stmts = nil
+	c.live.Lock()
+	defer c.live.Unlock()
 	var err error
 	if c.db != 0 {
 		if rc := lib.Xsqlite3_close_v2(c.tls, c.db); rc != lib.SQLITE_OK {
@@ -124,8 +128,14 @@ func (c *Conn) Changes() int64 { return lib.Xsqlite3_changes64(c.tls, c.db) }
 // (full disk, I/O, memory) SQLite has rolled it back by itself.
 func (c *Conn) InTransaction() bool { return lib.Xsqlite3_get_autocommit(c.tls, c.db) == 0 }
 
-// Interrupt makes the statement that runs fail with SQLITE_INTERRUPT.
+// Interrupt makes the statement that runs fail with SQLITE_INTERRUPT. After
+// Close it does nothing.
 func (c *Conn) Interrupt() {
+	c.live.Lock()
+	defer c.live.Unlock()
+	if c.db == 0 {
+		return
+	}
 	tls := libc.NewTLS() // c.tls belongs to the goroutine that is being interrupted
 	defer tls.Close()
 	lib.Xsqlite3_interrupt(tls, c.db)
