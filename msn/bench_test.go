@@ -40,10 +40,10 @@ func BenchmarkIndex(b *testing.B) {
 		uids := probes(m.n, m.by)
 		perUID := float64(x.Bytes()) / float64(m.n)
 		b.Run("Rank/"+m.name, func(b *testing.B) {
-			b.ReportMetric(perUID, "bytes/uid")
 			for i := 0; b.Loop(); i++ {
 				x.Rank(uids[i%len(uids)])
 			}
+			b.ReportMetric(perUID, "bytes/uid")
 		})
 		b.Run("UID/"+m.name, func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
@@ -87,10 +87,10 @@ func BenchmarkSlice(b *testing.B) {
 		}
 		uids := probes(m.n, m.by)
 		b.Run("Rank/"+m.name, func(b *testing.B) {
-			b.ReportMetric(4, "bytes/uid")
 			for i := 0; b.Loop(); i++ {
 				x.rank(uids[i%len(uids)])
 			}
+			b.ReportMetric(4, "bytes/uid")
 		})
 		b.Run("Expunge/"+m.name, func(b *testing.B) {
 			c := slices.Clone(x)
