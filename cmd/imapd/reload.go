@@ -24,11 +24,7 @@ func (s *server) reload() {
 	}
 	current := s.config.Load()
 	taken, restart := config.Diff(current, next)
-	merged := *current
-	merged.Server.LogLevel = next.Server.LogLevel
-	merged.IMAP = next.IMAP
-	merged.IMAP.PlaintextAuth, merged.IMAP.ID = current.IMAP.PlaintextAuth, current.IMAP.ID
-	merged.Quota = next.Quota
+	merged := merge(current, next)
 	s.config.Store(&merged)
 	s.level.set(merged.Server.LogLevel)
 	s.imap.SetSettings(settings(&merged))
@@ -36,4 +32,15 @@ func (s *server) reload() {
 	if len(restart) > 0 {
 		s.log.Warn().Str("keys", strings.Join(restart, " ")).Msg("these changes need a restart")
 	}
+}
+
+// merge returns current with what next has for the keys that can change while
+// serving.
+func merge(current, next *config.Config) config.Config {
+	m := *current
+	m.Server.LogLevel = next.Server.LogLevel
+	m.IMAP = next.IMAP
+	m.IMAP.PlaintextAuth, m.IMAP.ID = current.IMAP.PlaintextAuth, current.IMAP.ID
+	m.Quota = next.Quota
+	return m
 }

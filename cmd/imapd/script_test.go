@@ -139,12 +139,12 @@ func eventually(f func() error) error {
 	}
 }
 
-// leafName dials with TLS and returns the first name of the certificate.
-func leafName(addr string) (string, error) {
+// leafSerial dials with TLS and returns the serial number of the certificate.
+func leafSerial(addr string) (string, error) {
 	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	return conn.ConnectionState().PeerCertificates[0].DNSNames[0], nil
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
 }
