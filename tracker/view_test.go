@@ -355,7 +355,7 @@ func TestFlagsOfBusyMailbox(t *testing.T) {
 	store.hook(nil, func(op string) {
 		if op == "Page" {
 			n++
-			store.flag([]imap.UID{n}, imap.FlagFlagged)
+			store.flag([]imap.UID{n, 1000 + n}, imap.FlagFlagged)
 		}
 	})
 	rows, err := c.view.Flags(t.Context(), imap.UIDSet{{Start: 100, Stop: 1800}}, nil)
@@ -370,6 +370,15 @@ func TestFlagsOfBusyMailbox(t *testing.T) {
 	store.hook(nil, nil)
 	c.flush(t, true, 100)
 	c.same(t)
+	// Nothing that was read before a change has stayed in the cache.
+	if rows, err = c.view.Flags(t.Context(), imap.UIDSet{{Start: 1, Stop: 2000}}, nil); err != nil || len(rows) != 2000 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for _, r := range rows {
+		if r.Flags != store.flagsOf(r.UID) {
+			t.Fatalf("UID %d has %v, want %v", r.UID, r.Flags, store.flagsOf(r.UID))
+		}
+	}
 }
 
 // TestManyKindsOfFlags shows that a cache does not keep every set of flags that there ever was.
