@@ -3,13 +3,9 @@ package sqlite
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/starling-mail/starling/mailstore"
 	"github.com/starling-mail/starling/mailstore/storetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, o storetest.Options) mailstore.Store {

@@ -62,15 +62,17 @@ func (s *Store) Page(ctx context.Context, id mailbox.ID, uids imap.UIDSet, field
 		if !ok {
 			return refuse(mailbox.NonExistent, op, "no such mailbox")
 		}
-		words := words{}
+		words, size := words{}, 0
 		q := pageQuery(fields)
 		for _, r := range uids {
 			if err := rows(c, q, func(r *sqlite3.Stmt) error {
-				if len(p.Rows) == limit {
-					p.More = true
+				if p.More = p.More || len(p.Rows) == limit || size >= mailstore.PageSize; p.More {
 					return nil
 				}
-				return scanRow(r, fields, words, nextRow(p))
+				row := nextRow(p)
+				err := scanRow(r, fields, words, row)
+				size += len(row.Envelope) + len(row.Structure)
+				return err
 			}, num, uint32(r.Start), uint32(r.Stop), limit-len(p.Rows)+1); err != nil {
 				return err
 			}
