@@ -84,7 +84,8 @@ func (ex *exporter) folder(ctx context.Context, info mailstore.Info, path string
 		if row.UID >= info.Counts.UIDNext {
 			break
 		}
-		base := fmt.Sprintf("%d.V%dU%d.starling,S=%d", row.Received.Unix(), info.UIDValidity, row.UID, row.Size)
+		// W is the size with CRLF, whatever line ends the file has; Dovecot believes it.
+		base := fmt.Sprintf("%d.V%dU%d.starling,W=%d", row.Received.Unix(), info.UIDValidity, row.UID, row.Size)
 		err := ex.message(ctx, info.ID, row, path, base, base+":"+keywords.info(row.Flags))
 		if mailbox.KindOf(err) == mailbox.Expunged {
 			continue // while we were at it

@@ -78,13 +78,13 @@ func TestExportHasLF(t *testing.T) {
 	if _, err := Export(t.Context(), s, folder, nil, Watcher{}); err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("cur/%d.V1000U1.starling,S=11:2,S", someDay.Unix())
+	name := fmt.Sprintf("cur/%d.V1000U1.starling,W=11:2,S", someDay.Unix())
 	b, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil || string(b) != "A: b\n\nc\n" {
 		t.Errorf("%q %v", b, err)
 	}
 	list, err := os.ReadFile(filepath.Join(folder, uidListFile))
-	if want := fmt.Sprintf("3 V1000 N2\n1 :%d.V1000U1.starling,S=11\n", someDay.Unix()); err != nil || string(list) != want {
+	if want := fmt.Sprintf("3 V1000 N2\n1 :%d.V1000U1.starling,W=11\n", someDay.Unix()); err != nil || string(list) != want {
 		t.Errorf("%q %v, want %q", list, err, want)
 	}
 	if left, err := os.ReadDir(filepath.Join(folder, "tmp")); err != nil || len(left) > 0 {
