@@ -38,7 +38,7 @@ func (s *Store) List(ctx context.Context, account mailbox.AccountID) (list []mai
 			name := r.Text(0)
 			i, ok := slices.BinarySearchFunc(boxes, name, func(i mailstore.Info, name string) int { return strings.Compare(i.Name, name) })
 			if ok {
-				boxes[i].Subscribed = true
+				list[i].Subscribed = true // list begins as boxes, but may have moved
 			} else {
 				list = append(list, mailstore.Info{Account: account, Name: name, Subscribed: true})
 			}
