@@ -187,6 +187,11 @@ func (c *Client) Check(ctx context.Context, repair bool, report func(mailstore.F
 	})
 }
 
+// Backup implements Control.
+func (c *Client) Backup(ctx context.Context, folder string) error {
+	return c.ask(ctx, "POST", "backup", backupRequest{folder}, &none{})
+}
+
 // Mail implements Control.
 func (c *Client) Mail(ctx context.Context, user string) (transfer.Store, error) {
 	var account string

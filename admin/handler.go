@@ -51,6 +51,9 @@ func NewHandler(s *Service) http.Handler {
 	mux.Handle("POST /v1/check", stream(func(ctx context.Context, _ *http.Request, in checkRequest, emit func(mailstore.Finding) bool) error {
 		return s.Check(ctx, in.Repair, func(f mailstore.Finding) { emit(f) })
 	}))
+	mux.Handle("POST /v1/backup", answer(func(ctx context.Context, _ *http.Request, in backupRequest) (none, error) {
+		return none{}, s.Backup(ctx, in.Folder)
+	}))
 	mux.HandleFunc("POST /v1/deliver", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		if err := s.Deliver(r.Context(), q.Get("to"), q.Get("from"), r.Body); err != nil {

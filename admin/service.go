@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"io"
+	"path/filepath"
 
 	"github.com/starling-mail/starling/auth"
 	"github.com/starling-mail/starling/mailbox"
@@ -66,7 +67,9 @@ func (s *Service) Users(ctx context.Context) ([]User, error) {
 // AddUser implements Control.
 func (s *Service) AddUser(ctx context.Context, n NewUser) (User, error) {
 	u, err := s.Accounts.Add(ctx, auth.NewUser{Name: n.Name, Password: n.Password, Aliases: n.Aliases, Admin: n.Admin})
-	return publicUser(u), err
+	made := publicUser(u)
+	made.HasPassword = n.Password != "" // auth keeps the hash to itself
+	return made, err
 }
 
 // SetPassword implements Control.
@@ -141,6 +144,21 @@ func (s *Service) Check(ctx context.Context, repair bool, report func(mailstore.
 		return &mailbox.Error{Kind: mailbox.Cannot, Op: "check store", Text: "this kind of store has no check"}
 	}
 	return c.Check(ctx, repair, report)
+}
+
+// Backup implements Control.
+func (s *Service) Backup(ctx context.Context, folder string) error {
+	const op = "back up"
+	b, ok := s.Store.(interface {
+		Backup(ctx context.Context, folder string) error
+	})
+	if !ok {
+		return &mailbox.Error{Kind: mailbox.Cannot, Op: op, Text: "this kind of store is backed up by its own tools"}
+	}
+	if !filepath.IsAbs(folder) {
+		return &mailbox.Error{Kind: mailbox.Cannot, Op: op, Text: "the folder's path is not absolute"}
+	}
+	return b.Backup(ctx, folder)
 }
 
 // Mail implements Control.

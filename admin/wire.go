@@ -35,6 +35,9 @@ type (
 	checkRequest struct {
 		Repair bool `json:"repair"`
 	}
+	backupRequest struct {
+		Folder string `json:"folder"`
+	}
 	nameRequest struct {
 		Name string `json:"name"`
 	}
