@@ -9,7 +9,7 @@ type lru struct {
 // A place is a tracker's in the lru.
 type place struct {
 	before, after *tracker
-	bytes         int64 // 0: not in the list
+	bytes         int64
 }
 
 // use puts t to the front with what it takes now.
@@ -18,7 +18,7 @@ func (l *lru) use(t *tracker, bytes int64) {
 	if bytes == 0 {
 		return
 	}
-	t.place = place{after: l.first, bytes: bytes}
+	t.place = &place{after: l.first, bytes: bytes}
 	if l.first != nil {
 		l.first.place.before = t
 	} else {
@@ -31,7 +31,7 @@ func (l *lru) use(t *tracker, bytes int64) {
 // remove takes t out, if it is in.
 func (l *lru) remove(t *tracker) {
 	p := t.place
-	if p.bytes == 0 {
+	if p == nil {
 		return
 	}
 	if p.before != nil {
@@ -45,5 +45,5 @@ func (l *lru) remove(t *tracker) {
 		l.last = p.before
 	}
 	l.bytes -= p.bytes
-	t.place = place{}
+	t.place = nil
 }

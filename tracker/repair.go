@@ -52,8 +52,14 @@ func (t *tracker) repair(wait time.Duration) {
 // ready returns when everything up to m, and everything that is known to be missing, is there. One caller at a time
 // reads the store, the others wait for it.
 func (t *tracker) ready(ctx context.Context, m mailbox.ModSeq) error {
+	var line uint64
 	for tried := false; ; {
 		t.mu.Lock()
+		if line == 0 {
+			line = t.line
+		} else if line != t.line {
+			m = 0 // it was of a line that has ended
+		}
 		if t.gone != nil || !t.behind() && t.modseq >= m {
 			err := t.gone
 			t.mu.Unlock()

@@ -27,8 +27,8 @@ type tracker struct {
 	registration *eventbus.Registration
 
 	// Guarded by Set.mu.
-	users int // Views, and Opens in progress
-	place place
+	users int    // Views, and Opens in progress
+	place *place // nil: not in the lru
 
 	mu     sync.Mutex
 	views  []*View       // never changed in place: those who notify go through it without the lock

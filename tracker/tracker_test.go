@@ -418,3 +418,33 @@ func TestOpenAfterClose(t *testing.T) {
 	c.flush(t, true, 10)
 	c.view.Close()
 }
+
+// TestNewLineDuringFlush shows that what a client was told is not measured by the ModSeqs of a line that has ended meanwhile.
+func TestNewLineDuringFlush(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.store.add(5, 0)
+		for range 20 {
+			w.store.flag([]imap.UID{1}, imap.FlagSeen)
+			w.store.flag([]imap.UID{1}, imap.FlagDraft)
+		}
+		c := openClient(t, w.set, w.store)
+		w.network = nil
+		lost := w.store.flag([]imap.UID{2}, imap.FlagFlagged)
+		w.store.flag([]imap.UID{3}, imap.FlagFlagged)
+		if err := c.view.Reach(t.Context(), lost.ModSeq); err != nil {
+			t.Fatal(err)
+		}
+		w.store.hook(nil, func(string) {
+			w.store.hook(nil, nil)
+			w.network = nil
+			w.store.newLine()
+			w.store.flag([]imap.UID{4}, imap.FlagDeleted)
+			w.bus.Publish(w.network)
+		})
+		c.flush(t, true, 10)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		c.flush(t, true, 10)
+		c.same(t)
+	})
+}
