@@ -11,10 +11,10 @@ import (
 func TestLMTP(t *testing.T) {
 	need(t, "swaks")
 	n := startNode(t, nil)
-	if err := n.AddUser(t.Context(), "full", password); err != nil {
+	if err := n.AddUser(t.Context(), "full@example.org", password); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.Run(t.Context(), "", "quota", "set", "full", "--storage", "1KiB"); err != nil {
+	if _, err := n.Run(t.Context(), "", "quota", "set", "full@example.org", "--storage", "1KiB"); err != nil {
 		t.Fatal(err)
 	}
 	data := write(t, t.TempDir(), "mail.eml", mail("by LMTP")+strings.Repeat("more than a kilobyte\r\n", 100))
@@ -23,13 +23,13 @@ func TestLMTP(t *testing.T) {
 		"unix": {"--socket", n.LMTPSocket},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := append(over, "--protocol", "LMTP", "--from", "grace@example.org", "--to", "ada,nobody,full", "--data", "@"+data)
+			args := append(over, "--protocol", "LMTP", "--from", "grace@example.org", "--to", user+",nobody@example.org,full@example.org", "--data", "@"+data)
 			// The code is not zero where a recipient was refused: the answers count.
 			out, err := exec.CommandContext(t.Context(), "swaks", args...).CombinedOutput()
 			answers := replies(string(out))
 			for command, code := range map[string]string{
-				"RCPT TO:<ada>":    "250",
-				"RCPT TO:<nobody>": "550",
+				"RCPT TO:<" + user + ">":       "250",
+				"RCPT TO:<nobody@example.org>": "550",
 			} {
 				if !strings.HasPrefix(answers[command], code) {
 					t.Errorf("%s: %q, want %s", command, answers[command], code)

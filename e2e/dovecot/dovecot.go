@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -37,6 +38,7 @@ type Server struct {
 	IMAPS    string // host:port, TLS
 	CertFile string // self-signed, PEM
 	dir      string
+	mailUser string // whose the mail is, of the system's users
 }
 
 // ErrMissing is returned where Dovecot is not installed.
@@ -92,7 +94,7 @@ func start(ctx context.Context, c Config, dir string) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.CertFile = f.Cert
+	s.CertFile, s.mailUser = f.Cert, f.Mail
 	_, f.IMAP, _ = net.SplitHostPort(s.IMAP)
 	_, f.IMAPS, _ = net.SplitHostPort(s.IMAPS)
 	var text bytes.Buffer
@@ -111,6 +113,24 @@ func start(ctx context.Context, c Config, dir string) (*Server, error) {
 	return s, err
 }
 
+// Mail is the folder of a user's Maildir.
+func (s *Server) Mail(name string) string { return filepath.Join(s.dir, "mail", name, "Maildir") }
+
+// SetMail makes the content of a folder the Maildir of a user who has none yet.
+func (s *Server) SetMail(name string, content fs.FS) error {
+	home := filepath.Dir(s.Mail(name))
+	if err := os.CopyFS(s.Mail(name), content); err != nil {
+		return err
+	}
+	uid, gid, err := owner(s.mailUser)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(home, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, uid, gid))
+	})
+}
+
 // folders makes dir passable for Dovecot's users and its mail folder the mail
 // user's own.
 func folders(dir, mailUser string) error {
@@ -118,16 +138,21 @@ func folders(dir, mailUser string) error {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(mail, 0o755), os.Mkdir(filepath.Join(dir, "run"), 0o755)); err != nil {
 		return err
 	}
-	if os.Getuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup(mailUser)
+	uid, gid, err := owner(mailUser)
 	if err != nil {
-		return fmt.Errorf("mail user: %w", err)
+		return err
 	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
 	return os.Chown(mail, uid, gid)
+}
+
+func owner(name string) (uid, gid int, err error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, 0, fmt.Errorf("mail user: %w", err)
+	}
+	uid, _ = strconv.Atoi(u.Uid)
+	gid, _ = strconv.Atoi(u.Gid)
+	return uid, gid, nil
 }
 
 // Close stops Dovecot and removes its folder.
