@@ -1,8 +1,10 @@
 package imapserver
 
 import (
+	"context"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -13,21 +15,32 @@ import (
 
 // accept begins a connection on a goroutine of its own: PROXY header and TLS
 // handshake wait for the client.
-func (s *Server) accept(nc net.Conn, l *listener) {
+func (s *Server) accept(nc net.Conn, l *ListenerOptions) {
 	if !s.add(nil) {
 		nc.Close()
 		return
 	}
 	go func() {
 		defer s.serving.Done()
-		st, err := stream.Accept(nc, &l.stream)
+		defer func() {
+			if p := recover(); p != nil {
+				s.opts.Log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("connection not accepted")
+				nc.Close()
+			}
+		}()
+		settings := s.settings.Load()
+		stop := context.AfterFunc(s.closing, func() { nc.Close() })
+		st, err := stream.Accept(nc, &stream.Options{
+			WriteTimeout: settings.WriteTimeout, HandshakeTimeout: settings.LoginTimeout,
+			Proxies: l.ProxyFrom, HeaderTimeout: settings.LoginTimeout,
+		})
+		stop()
 		if err != nil {
 			s.opts.Log.Info().Err(err).Stringer("remote", nc.RemoteAddr()).Msg("connection refused")
 			nc.Close()
 			return
 		}
 		c := &conn{srv: s, listener: l, stream: st, remote: addressOf(st.RemoteAddr()), state: notAuthenticated, began: time.Now()}
-		settings := s.settings.Load()
 		if ok, limit := s.census.enter(c.remote, settings); !ok {
 			c.refuse(limit)
 			return

@@ -1,8 +1,6 @@
 package imapserver
 
 import (
-	"io"
-
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/starling-mail/starling/imapserver/wire"
@@ -33,7 +31,7 @@ func (c *conn) append() error {
 	if err := args.Message.Accept(); err != nil {
 		return err
 	}
-	draft, err := c.srv.opts.Store.Receive(c.srv.commands, literalReader{args.Message}, args.Message.Size)
+	draft, err := c.srv.opts.Store.Receive(c.srv.commands, args.Message, args.Message.Size)
 	if err != nil {
 		return err
 	}
@@ -75,21 +73,3 @@ func (c *conn) mayAppend(m *wire.Literal) error {
 	}
 	return nil
 }
-
-// A literalReader is a message that a client sends. It marks the end of the stream as
-// the connection's failure, so that the store does not take it for its own.
-type literalReader struct{ *wire.Literal }
-
-func (l literalReader) Read(p []byte) (int, error) {
-	n, err := l.Literal.Read(p)
-	if err != nil && err != io.EOF {
-		err = &clientError{err}
-	}
-	return n, err
-}
-
-// A clientError is a failure of the client's stream.
-type clientError struct{ err error }
-
-func (e *clientError) Error() string { return "client: " + e.err.Error() }
-func (e *clientError) Unwrap() error { return e.err }

@@ -78,9 +78,12 @@ func (c *conn) enable() error {
 		case "IMAP4REV2":
 			bits, name = rev2, "IMAP4rev2"
 		}
-		if bits != 0 && c.enabled&bits != bits {
+		if bits != 0 {
+			if bits&condStore != 0 {
+				c.useCondStore()
+			}
 			c.enabled |= bits
-			now = append(now, name)
+			now = append(now, name) // also what was on already
 		}
 	}
 	c.tune()
@@ -117,6 +120,7 @@ func (c *conn) logout() error {
 	if err := c.dec.End(); err != nil {
 		return err
 	}
+	c.unselect() // there is nothing to tell any more
 	c.untagged(imap.StatusResponseTypeBye, "", "logging out")
 	c.after = func(c *conn) error {
 		_ = c.flush()

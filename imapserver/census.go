@@ -22,6 +22,7 @@ func newCensus() *census {
 // enter counts a connection from addr and returns true, or says what limit is
 // reached.
 func (n *census) enter(addr netip.Addr, st *Settings) (ok bool, limit string) {
+	addr = place(addr)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
@@ -40,7 +41,15 @@ func (n *census) leave(addr netip.Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.all--
-	decrement(n.byAddress, addr)
+	decrement(n.byAddress, place(addr))
+}
+
+// place returns what counts as one address: an IPv6 host has a whole /64 to choose from.
+func place(addr netip.Addr) netip.Addr {
+	if !addr.Is6() {
+		return addr
+	}
+	return netip.PrefixFrom(addr, 64).Masked().Addr()
 }
 
 // login counts a connection as a user's, unless that has too many.

@@ -83,14 +83,14 @@ func (c *conn) next() error {
 	case spec.in&c.state == 0:
 		return c.answer(cmd, c.wrongState(spec.in))
 	}
-	c.tag, c.reply = cmd.Tag, nil
+	c.tag, c.reply, c.after, c.byNumber = cmd.Tag, nil, nil, false
 	err = spec.run(c)
 	if err == nil && cmd.Name == "IDLE" {
 		c.idle = cmd.Tag // answered when it ends
 		return nil
 	}
 	if c.session != nil && !isFatal(err) {
-		if err := c.tell(!spec.numbers); err != nil {
+		if err := c.tell(!spec.numbers && !c.byNumber); err != nil {
 			return err
 		}
 	}
@@ -98,9 +98,7 @@ func (c *conn) next() error {
 		return err
 	}
 	if c.after != nil {
-		after := c.after
-		c.after = nil
-		return after(c)
+		return c.after(c)
 	}
 	return nil
 }
@@ -160,6 +158,9 @@ func (c *conn) answer(cmd wire.Command, err error) error {
 func desync(err error) error {
 	if e, ok := errors.AsType[*wire.SyntaxError](err); ok {
 		return &byeError{code: imap.ResponseCodeClientBug, text: e.Msg}
+	}
+	if e, ok := errors.AsType[*wire.TooBigError](err); ok {
+		return &byeError{code: imap.ResponseCodeTooBig, text: e.Error()}
 	}
 	return err
 }

@@ -21,7 +21,7 @@ import (
 // owns it, which is the one that park.Spot woke, or the first one.
 type conn struct {
 	srv      *Server
-	listener *listener
+	listener *ListenerOptions
 	stream   *stream.Conn
 	spot     *park.Spot
 	remote   netip.Addr
@@ -35,18 +35,13 @@ type conn struct {
 	session *session // nil unless selected
 	idle    string   // tag of the IDLE in progress, or empty
 	bad     int      // commands answered with BAD before login
+	ended   bool
 
 	// began is when the connection began or the last command was complete; spoke is when
 	// something was last written in IDLE. The timers count from them.
 	began, spoke time.Time
 	// retry is when news that could not be told in IDLE is tried again; zero: there is none.
 	retry time.Time
-}
-
-// A listener is what the connections of one Serve call share.
-type listener struct {
-	ListenerOptions
-	stream stream.Options
 }
 
 // state is where a connection stands (RFC 9051 §3).
@@ -79,7 +74,7 @@ func (c *conn) own(why park.Reason, work func(*conn, park.Reason) error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log(c.srv.opts.Log.Error()).Interface("panic", p).Bytes("stack", debug.Stack()).Msg("connection ended by a fault")
-			c.end(&byeError{code: "SERVERBUG", text: "internal error"})
+			c.end(errFault)
 		}
 	}()
 	c.workspace = c.srv.lend(c)
@@ -88,6 +83,13 @@ func (c *conn) own(why park.Reason, work func(*conn, park.Reason) error) {
 	}
 }
 
+// errClosing ends connections when the server stops.
+var errClosing = &byeError{code: imap.ResponseCodeUnavailable, text: "server is shutting down"}
+
+// errFault ends a connection after a panic. The client is told nothing: it may have been in
+// the middle of a literal.
+var errFault = errors.New("internal fault")
+
 // errParked says that the connection has no owner any more: nothing of it may be touched.
 var errParked = errors.New("parked")
 
@@ -95,15 +97,16 @@ var errParked = errors.New("parked")
 func (c *conn) serve(why park.Reason) error {
 	// Only a read can leave bytes in a layer above the socket.
 	drained := why != park.Readable
+	fresh := !drained
 	for {
+		c.spot.Pending() // what comes from now on wakes again
 		if c.srv.closing.Err() != nil {
-			return &byeError{code: "UNAVAILABLE", text: "server is shutting down"}
+			return errClosing
 		}
 		if err := c.timers(); err != nil {
 			return err
 		}
 		if c.idle != "" {
-			c.spot.Pending() // what comes from now on wakes again
 			if err := c.tell(true); err != nil {
 				return err
 			}
@@ -112,7 +115,8 @@ func (c *conn) serve(why park.Reason) error {
 			return err
 		}
 		if !drained {
-			ready, err := c.await()
+			ready, err := c.await(fresh)
+			fresh = false
 			if err != nil {
 				return err
 			}
@@ -125,21 +129,26 @@ func (c *conn) serve(why park.Reason) error {
 		}
 		deadline := c.deadline()
 		c.srv.takeBack(c)
-		c.spot.Park(deadline)
+		if !c.spot.Park(deadline) {
+			c.workspace = c.srv.lend(c)
+			return net.ErrClosed
+		}
 		return errParked
 	}
 }
 
-// await reports whether the client has sent something, after waiting a little.
-// In IDLE it waits hardly at all: whoever idles sends nothing soon. A deadline in the past
-// would not do: on a socket even what has come cannot be read after it.
-func (c *conn) await() (bool, error) {
+// await reports whether the client has sent something, after waiting a little. fresh says
+// that nothing was read since the connection was woken because there is something to read.
+//
+// In IDLE there is nothing to wait for: whoever idles sends nothing soon. But a deadline in the
+// past brings out only what the layers above the socket hold, so a fresh owner needs one that is not.
+func (c *conn) await(fresh bool) (bool, error) {
 	if c.in.Buffered() > 0 {
 		return true, nil
 	}
 	c.linger = c.srv.settings.Load().ParkAfter
-	if c.idle != "" {
-		c.linger = time.Millisecond
+	if c.idle != "" && !fresh {
+		c.linger = -time.Second
 	}
 	_, err := c.in.Peek(1)
 	c.linger = 0
@@ -160,9 +169,17 @@ func (c *conn) Read(p []byte) (int, error) {
 		wait = min(wait, c.began.Add(st.LoginTimeout).Sub(now))
 	}
 	if err := c.spot.SetReadDeadline(now.Add(wait)); err != nil {
-		return 0, err
+		return 0, &clientError{err}
 	}
-	return c.spot.Read(p)
+	n, err := c.spot.Read(p)
+	switch {
+	case err == nil || err == io.EOF:
+	case c.linger == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+		err = &byeError{text: "the command did not come to its end in time"}
+	default:
+		err = &clientError{err}
+	}
+	return n, err
 }
 
 // deadline is when the connection is to be woken if nothing else happens.
@@ -206,11 +223,15 @@ func (c *conn) timers() error {
 
 // end closes the connection, with a BYE if err asks for it. The caller is the owner.
 func (c *conn) end(err error) {
+	if c.ended {
+		return // it was ending that failed
+	}
+	c.ended = true
 	defer c.srv.remove(c)
 	if bye, ok := errors.AsType[*byeError](err); ok {
 		c.untagged(imap.StatusResponseTypeBye, bye.code, bye.text)
 		_ = c.flush() // the client may be gone already
-	} else if err != nil && err != errLogout && !gone(err) {
+	} else if err != errLogout && err != errFault && !gone(err) {
 		c.log(c.srv.opts.Log.Info()).Err(err).Msg("connection ended")
 	}
 	c.unselect()
@@ -223,8 +244,16 @@ func (c *conn) end(err error) {
 	c.stream.Close()
 }
 
-// gone reports whether err says no more than that the client is no longer there.
+// A clientError is a failure of the client's stream: the client is gone, or does not take
+// what is written to it.
+type clientError struct{ err error }
+
+func (e *clientError) Error() string { return "client: " + e.err.Error() }
+func (e *clientError) Unwrap() error { return e.err }
+
+// gone reports whether err says that the client's stream has come to its end. Only what
+// Read and flush return is meant: a store may fail with the like.
 func gone(err error) bool {
-	return err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, os.ErrDeadlineExceeded) || isReset(err)
+	_, failed := errors.AsType[*clientError](err)
+	return failed || err == io.EOF || err == io.ErrUnexpectedEOF || err == net.ErrClosed
 }

@@ -1,11 +1,5 @@
 package imapserver
 
-import (
-	"github.com/emersion/go-imap/v2"
-
-	"github.com/starling-mail/starling/mailstore"
-)
-
 func (c *conn) copy() error    { return c.copyMessages(false, false) }
 func (c *conn) uidCopy() error { return c.copyMessages(true, false) }
 func (c *conn) move() error    { return c.copyMessages(false, true) }
@@ -44,26 +38,22 @@ func (c *conn) copyMessages(byUID, move bool) error {
 	if len(done.Source) == 0 {
 		return nil
 	}
+	if to.ID == c.session.box {
+		if err := c.session.view.Reach(c.srv.commands, done.Change.ModSeq); err != nil {
+			return err
+		}
+	}
 	if !move {
-		return c.copied(done)
+		c.reply = func(tag string) {
+			c.enc.CopyUID(tag, done.UIDValidity, done.Source, done.Dest, "copied")
+		}
+		return nil
 	}
 	// The EXPUNGEs follow this, and the tagged OK follows them (RFC 9051 §6.4.8).
 	c.enc.CopyUID("", done.UIDValidity, done.Source, done.Dest, "moved")
 	if err := c.session.view.Reach(c.srv.commands, done.Expunge.ModSeq); err != nil {
 		return err
 	}
-	if c.enabled&qResync != 0 {
-		c.reply = func(tag string) {
-			c.enc.NumberCode(tag, imap.StatusResponseTypeOK, "HIGHESTMODSEQ", uint64(done.Expunge.ModSeq), "moved")
-		}
-	}
-	return nil
-}
-
-// copied answers COPY.
-func (c *conn) copied(done mailstore.Copied) error {
-	c.reply = func(tag string) {
-		c.enc.CopyUID(tag, done.UIDValidity, done.Source, done.Dest, "copied")
-	}
+	c.replyModSeq("moved")
 	return nil
 }

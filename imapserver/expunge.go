@@ -28,33 +28,28 @@ func (c *conn) uidExpunge() error {
 	return c.expungeUIDs(which.UIDs)
 }
 
-// expungeUIDs expunges and answers with HIGHESTMODSEQ where that is due (RFC 7162 §3.2.8).
+// expungeUIDs expunges and answers.
 func (c *conn) expungeUIDs(uids imap.UIDSet) error {
 	if err := c.mayWrite(); err != nil {
 		return err
 	}
-	last, err := c.expungeDeleted(uids)
-	if err != nil {
-		return err
+	expunged, err := c.expungeDeleted(uids)
+	if expunged {
+		c.replyModSeq("expunged")
 	}
-	if last > 0 && c.enabled&qResync != 0 {
-		c.reply = func(tag string) {
-			c.enc.NumberCode(tag, imap.StatusResponseTypeOK, "HIGHESTMODSEQ", uint64(last), "expunged")
-		}
-	}
-	return nil
+	return err
 }
 
 // expungeDeleted removes those of uids that have \Deleted and that the client knows of,
-// in chunks, and returns the ModSeq of the last change, 0 if there was none.
-func (c *conn) expungeDeleted(uids imap.UIDSet) (last mailbox.ModSeq, err error) {
+// in chunks, and reports whether there was any.
+func (c *conn) expungeDeleted(uids imap.UIDSet) (expunged bool, err error) {
 	view := c.session.view
 	var deleted imap.UIDSet
 	for chunk := range chunks(view.ResolveUIDs(uids).UIDs, pageSize) {
 		rows, err := view.Flags(c.srv.commands, chunk, c.rows[:0])
 		c.rows = rows
 		if err != nil {
-			return 0, err
+			return false, err
 		}
 		for i := range rows {
 			if rows[i].Flags.System&mailbox.Deleted != 0 {
@@ -65,15 +60,15 @@ func (c *conn) expungeDeleted(uids imap.UIDSet) (last mailbox.ModSeq, err error)
 	for chunk := range chunks(deleted, mailstore.ChunkSize) {
 		change, err := c.srv.opts.Store.Expunge(c.srv.commands, c.session.box, chunk)
 		if err != nil {
-			return last, err
+			return expunged, err
 		}
 		if change == nil {
 			continue
 		}
-		last = change.ModSeq
-		if err := view.Reach(c.srv.commands, last); err != nil {
-			return last, err
+		expunged = true
+		if err := view.Reach(c.srv.commands, change.ModSeq); err != nil {
+			return expunged, err
 		}
 	}
-	return last, nil
+	return expunged, nil
 }

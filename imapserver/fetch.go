@@ -27,7 +27,7 @@ func (c *conn) fetchMessages(byUID bool) error {
 	items.UID = items.UID || byUID
 	items.ModSeq = items.ModSeq || args.ChangedSince > 0
 	if items.ModSeq {
-		c.enabled |= condStore
+		c.useCondStore()
 	}
 	which, err := c.resolve(args.Set, byUID)
 	if err != nil {
@@ -41,6 +41,9 @@ func (c *conn) fetchMessages(byUID bool) error {
 	}
 	f := fetcher{conn: c, items: items, since: since, fields: fieldsFor(items)}
 	for chunk := range chunks(uids, pageSize) {
+		if c.srv.closing.Err() != nil {
+			return errClosing
+		}
 		if f.fields == mailstore.FieldFlags {
 			err = f.cached(chunk)
 		} else {
@@ -49,6 +52,9 @@ func (c *conn) fetchMessages(byUID bool) error {
 		if err != nil {
 			return err
 		}
+	}
+	if f.failed != nil {
+		return f.failed
 	}
 	if f.missed && !byUID {
 		return no("EXPUNGEISSUED", "some of the messages no longer exist")
@@ -100,7 +106,8 @@ type fetcher struct {
 	items  *wire.FetchItems
 	since  mailbox.ModSeq
 	fields mailstore.Fields
-	missed bool // a message went while the command ran
+	missed bool  // a message went while the command ran
+	failed error // why a message could not be fetched, nil if all could
 }
 
 // cached answers from the flags that the tracker keeps: no store is asked.
@@ -137,24 +144,30 @@ func (f *fetcher) cached(uids imap.UIDSet) error {
 // stored answers from one page of the store.
 func (f *fetcher) stored(uids imap.UIDSet) error {
 	seen := f.markSeen(uids)
-	if err := f.readPage(uids, f.fields); err != nil {
-		return err
-	}
-	f.missed = f.missed || uint32(len(f.page.Rows)) < count(uids)
-	for i := range f.page.Rows {
-		r := &f.page.Rows[i]
+	left := count(uids)
+	err := f.eachRow(uids, f.fields, func(r *mailstore.Row) error {
+		left--
 		n, told := f.session.view.Number(r.UID)
 		if !told || r.ModSeq <= f.since {
-			continue
+			return nil
 		}
-		if err := f.message(n, r, f.items.Flags || seen.Contains(r.UID)); err != nil {
+		err := f.message(n, r, seen.Contains(r.UID))
+		switch {
+		case err == nil:
+			return f.flushFull()
+		case mailbox.KindOf(err) == mailbox.Expunged:
+			f.missed = true
+		case isFatal(err):
 			return err
+		default:
+			// One message that cannot be had does not keep the others from the client.
+			f.log(f.srv.opts.Log.Error()).Err(err).Str("mailbox", f.session.name).Uint32("uid", uint32(r.UID)).Msg("message cannot be fetched")
+			f.failed = err
 		}
-		if err := f.flushFull(); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
+	f.missed = f.missed || left > 0
+	return err
 }
 
 // markSeen sets \Seen on the messages whose content is about to be fetched without
@@ -174,11 +187,7 @@ func (f *fetcher) markSeen(uids imap.UIDSet) imap.UIDSet {
 		return nil
 	}
 	f.session.view.Own(done.Change.ModSeq) // told with what was fetched
-	var seen imap.UIDSet
-	for _, fc := range done.Change.Flags {
-		seen.AddSet(fc.UIDs)
-	}
-	return seen
+	return changedBy(done.Change)
 }
 
 // reads reports whether a section is fetched without PEEK.
@@ -191,8 +200,9 @@ func (f *fetcher) reads() bool {
 	return false
 }
 
-// message writes the response for message n.
-func (f *fetcher) message(n uint32, r *mailstore.Row, flags bool) error {
+// message writes the response for message n. Nothing is written if it fails, unless the
+// error is fatal.
+func (f *fetcher) message(n uint32, r *mailstore.Row, nowSeen bool) error {
 	items, enc := f.items, &f.enc
 	var m *message.Message
 	if f.fields&mailstore.FieldStructure != 0 {
@@ -203,23 +213,19 @@ func (f *fetcher) message(n uint32, r *mailstore.Row, flags bool) error {
 	}
 	sections, err := f.sections(r.UID, m)
 	if err != nil {
-		if mailbox.KindOf(err) == mailbox.Expunged {
-			f.missed = true
-			return nil
-		}
 		return err
 	}
 	if sections != nil {
 		defer sections.Close()
 	}
 	enc.FetchBegin(n)
-	if items.UID {
+	if items.UID || nowSeen && f.tellsUID() {
 		enc.FetchUID(r.UID)
 	}
-	if flags {
+	if items.Flags || nowSeen {
 		f.writeFlagList(r.UID, r.Flags)
 	}
-	if items.ModSeq || flags && f.enabled&condStore != 0 {
+	if items.ModSeq || nowSeen && f.enabled&condStore != 0 {
 		enc.FetchModSeq(uint64(r.ModSeq))
 	}
 	if items.InternalDate {

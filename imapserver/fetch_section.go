@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -21,7 +20,11 @@ type sectionWriter struct {
 	*conn
 	body   mailstore.Body
 	pieces []piece
+	held   int // bytes of header fields in pieces
 }
+
+// maxHeld bounds the header fields that are fetched of one message at once, in bytes.
+const maxHeld = 4 << 20
 
 // A piece is what one section is answered with.
 type piece struct {
@@ -88,7 +91,8 @@ func (w *sectionWriter) find(s *wire.FetchSection, m *message.Message) (piece, e
 	p.binary = m.HasNUL && s.Kind == wire.SectionBinary
 	p.noNUL = m.HasNUL && !p.binary
 	if s.HeaderFields != nil || s.HeaderFieldsNot != nil {
-		header, err := io.ReadAll(io.NewSectionReader(w.body, r.Start, r.Len()))
+		// What is beyond maxHeader is no header that anybody wants fields of.
+		header, err := io.ReadAll(io.NewSectionReader(w.body, r.Start, min(r.Len(), maxHeader)))
 		if err != nil {
 			return p, unreadable(err)
 		}
@@ -96,6 +100,9 @@ func (w *sectionWriter) find(s *wire.FetchSection, m *message.Message) (piece, e
 			header = message.FilterHeader(header, s.HeaderFields, false)
 		} else {
 			header = message.FilterHeader(header, s.HeaderFieldsNot, true)
+		}
+		if w.held += len(header); w.held > maxHeld {
+			return p, no(imap.ResponseCodeLimit, "too many header fields at once")
 		}
 		from, n := clip(s.Partial, int64(len(header)))
 		p.data, p.size = bytes.NewReader(header[from:from+n]), n
@@ -204,7 +211,7 @@ func (w *sectionWriter) copy(p *piece) error {
 		if _, err := io.ReadFull(p.data, chunk); err != nil {
 			w.enc.Buf = w.enc.Buf[:start]
 			w.log(w.srv.opts.Log.Error()).Err(err).Msg("message cannot be read to its end")
-			return &cutError{fmt.Errorf("message cut short: %w", err)}
+			return &clientError{fmt.Errorf("message cut short: %w", err)}
 		}
 		if p.noNUL {
 			// CHAR8 has no NUL (RFC 9051 §9); BINARY gives the bytes as they are.
@@ -216,9 +223,3 @@ func (w *sectionWriter) copy(p *piece) error {
 	}
 	return nil
 }
-
-// A cutError ends a connection in the middle of a literal.
-type cutError struct{ err error }
-
-func (e *cutError) Error() string { return e.err.Error() }
-func (e *cutError) Unwrap() error { return net.ErrClosed }

@@ -29,6 +29,10 @@ func (c *conn) mayCompress() bool {
 // unread is how many bytes of the client's have been read beyond the command.
 func (c *conn) unread() int { return c.in.Buffered() + c.spot.Buffered() }
 
+// errPipelined ends a connection whose client did not wait for the new layer: nobody knows
+// on which side of the change what it sent belongs (RFC 9051 §6.2.1, RFC 4978 §3).
+var errPipelined = &byeError{code: imap.ResponseCodeClientBug, text: "wait for the answer before you go on"}
+
 // startTLS is STARTTLS (RFC 9051 §6.2.1). What was sent in clear behind the
 // command is not from the client for sure: the connection ends.
 func (c *conn) startTLS() error {
@@ -37,6 +41,9 @@ func (c *conn) startTLS() error {
 	}
 	if !c.mayStartTLS() {
 		return bad("TLS is not available here")
+	}
+	if c.unread() > 0 {
+		return errPipelined
 	}
 	c.reply = func(tag string) {
 		c.enc.Status(tag, imap.StatusResponseTypeOK, "", "Begin TLS negotiation now")
@@ -63,9 +70,11 @@ func (c *conn) compress() error {
 	case algorithm != "DEFLATE":
 		return bad("only DEFLATE is known")
 	case c.stream.Compressed():
-		return no("COMPRESSIONACTIVE", "compression is active already")
+		return bad("compression is active already")
 	case !c.srv.settings.Load().Compress:
 		return no(imap.ResponseCodeCannot, "compression is switched off")
+	case c.unread() > 0:
+		return errPipelined
 	}
 	c.after = func(c *conn) error {
 		if err := c.flush(); err != nil {

@@ -58,18 +58,25 @@ func (c *conn) list() error {
 		c.enc.List(&imap.ListData{Attrs: []imap.MailboxAttr{imap.MailboxAttrNoSelect}, Delim: '/'})
 		return nil
 	}
+	if st := args.Options.ReturnStatus; st != nil && st.HighestModSeq {
+		c.useCondStore()
+	}
 	names, err := c.names()
 	if err != nil {
 		return err
 	}
-	wanted, o := newPatterns(args.Reference, args.Patterns), &args.Options
+	wanted, err := newPatterns(args.Reference, args.Patterns)
+	if err != nil {
+		return err
+	}
+	o := &args.Options
 	for i := range names {
 		n := &names[i]
 		if !wanted.match(n.Name) {
 			continue
 		}
 		var child *imap.ListDataChildInfo
-		if o.SelectRecursiveMatch && o.SelectSubscribed && n.subscribedBelow {
+		if o.SelectRecursiveMatch && o.SelectSubscribed && !o.SelectSpecialUse && n.subscribedBelow {
 			child = &imap.ListDataChildInfo{Subscribed: true} // RFC 5258 §4
 		}
 		if child == nil && !selects(o, n) {
@@ -122,11 +129,18 @@ func (c *conn) lsub() error {
 	if err != nil {
 		return err
 	}
+	if args.Patterns[0] == "" {
+		c.enc.LSub(&imap.ListData{Attrs: []imap.MailboxAttr{imap.MailboxAttrNoSelect}, Delim: '/'})
+		return nil
+	}
 	names, err := c.names()
 	if err != nil {
 		return err
 	}
-	wanted := newPatterns(args.Reference, args.Patterns)
+	wanted, err := newPatterns(args.Reference, args.Patterns)
+	if err != nil {
+		return err
+	}
 	byLevel := strings.HasSuffix(args.Patterns[0], "%")
 	for i := range names {
 		n := &names[i]

@@ -10,10 +10,8 @@ import (
 // text and "%" any text within one level.
 type pattern string
 
-// newPattern joins reference and pattern. Runs of wildcards mean what the widest of
-// them means, and are made one.
-func newPattern(reference, p string) pattern {
-	p = reference + p
+// newPattern makes runs of wildcards one: they mean what the widest of them means.
+func newPattern(p string) pattern {
 	var b strings.Builder
 	for i := 0; i < len(p); {
 		if p[i] != '*' && p[i] != '%' {
@@ -35,9 +33,6 @@ func newPattern(reference, p string) pattern {
 // match reports whether name matches. Its time is bounded by the product of the
 // lengths: no pattern makes it go back more than once a place.
 func (p pattern) match(name string) bool {
-	if len(p) > 2*mailbox.MaxNameLen {
-		return false // it has more text than any name
-	}
 	// reach[i]: the pattern up to here matches name[:i].
 	reach := make([]bool, len(name)+1)
 	reach[0] = true
@@ -61,20 +56,29 @@ func (p pattern) match(name string) bool {
 	return reach[len(name)]
 }
 
+// maxPatterns bounds the patterns of one command, in bytes: each name is compared with them.
+const maxPatterns = 4 << 10
+
 // patterns are those of one command.
 type patterns []pattern
 
-func newPatterns(reference string, list []string) patterns {
+// newPatterns puts the reference before each pattern. Together they may be as long as
+// maxPatterns.
+func newPatterns(reference string, list []string) (patterns, error) {
 	ps := make(patterns, len(list))
+	room := maxPatterns
 	for i, p := range list {
 		// INBOX is written in any case (RFC 9051 §5.1).
 		p = reference + p
 		if first, _, _ := strings.Cut(p, mailbox.Delimiter); strings.EqualFold(first, mailbox.Inbox) {
 			p = mailbox.Inbox + p[len(first):]
 		}
-		ps[i] = newPattern("", p)
+		ps[i] = newPattern(p)
+		if room -= len(p); room < 0 {
+			return nil, bad("the patterns are too long")
+		}
 	}
-	return ps
+	return ps, nil
 }
 
 func (ps patterns) match(name string) bool {

@@ -29,13 +29,19 @@ func (c *conn) delete() error {
 	if err != nil {
 		return err
 	}
-	name = mailbox.CanonicalName(name)
-	if c.session != nil && c.session.name == name {
+	info, err := c.lookup(name)
+	if err != nil {
+		return err
+	}
+	if err := c.srv.opts.Store.Delete(c.srv.commands, c.user.Account, info.Name); err != nil {
+		return err
+	}
+	if c.session != nil && c.session.box == info.ID {
 		// The client's own session ends in peace, not with BYE.
 		c.unselect()
-		c.untagged(imap.StatusResponseTypeOK, "CLOSED", "the mailbox is to be deleted")
+		c.untagged(imap.StatusResponseTypeOK, "CLOSED", "the selected mailbox was deleted")
 	}
-	return c.srv.opts.Store.Delete(c.srv.commands, c.user.Account, name)
+	return nil
 }
 
 // rename is RENAME (RFC 9051 §6.3.6).
@@ -48,7 +54,13 @@ func (c *conn) rename() error {
 	if err := mailbox.CheckName(to); err != nil {
 		return err
 	}
-	return c.srv.opts.Store.Rename(c.srv.commands, c.user.Account, from, to)
+	if err := c.srv.opts.Store.Rename(c.srv.commands, c.user.Account, from, to); err != nil {
+		return err
+	}
+	if c.session != nil && c.session.name == from && from != mailbox.Inbox {
+		c.session.name = to
+	}
+	return nil
 }
 
 func (c *conn) subscribe() error   { return c.setSubscribed(true) }

@@ -37,7 +37,8 @@ type Authenticator interface {
 // new values hold for what begins after.
 type Settings struct {
 	// MaxConnections bounds the connections of the Server, PerUser those that
-	// are logged in as one user and PerAddress those from one address.
+	// are logged in as one user and PerAddress those from one address (of IPv6,
+	// from one /64).
 	MaxConnections, MaxPerUser, MaxPerAddress int
 
 	// AppendLimit is the size of the largest message that APPEND takes, in bytes

@@ -46,6 +46,10 @@ func (c *conn) getQuota() error {
 	if err != nil {
 		return err
 	}
+	if len(report.Resources) == 0 {
+		// A QUOTA response has at least one resource (RFC 9208 §7).
+		return no(imap.ResponseCodeNonExistent, "no limits, and so no quota root")
+	}
 	c.writeQuota(report)
 	return nil
 }

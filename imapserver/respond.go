@@ -3,8 +3,6 @@ package imapserver
 import (
 	"context"
 	"errors"
-	"net"
-	"syscall"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -61,6 +59,9 @@ var codes = map[mailbox.Kind]imap.ResponseCode{
 // statusFor turns a command's failure into its answer. It returns nil for errors
 // that end the connection: those of the client's stream, and byeError.
 func statusFor(err error) *statusError {
+	if _, ok := errors.AsType[*byeError](err); ok || err == errLogout || gone(err) {
+		return nil
+	}
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return e
 	}
@@ -87,12 +88,6 @@ func statusFor(err error) *statusError {
 		}
 		return &statusError{imap.StatusResponseTypeNo, code, text}
 	}
-	if _, ok := errors.AsType[*byeError](err); ok || err == errLogout || gone(err) {
-		return nil
-	}
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return nil
-	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return &statusError{imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "temporarily unavailable"}
 	}
@@ -113,7 +108,10 @@ func (c *conn) flush() error {
 	_, err := c.stream.Write(c.enc.Buf)
 	c.enc.Buf = c.enc.Buf[:0]
 	c.spoke = time.Now()
-	return err
+	if err != nil {
+		return &clientError{err}
+	}
+	return nil
 }
 
 // flushFull writes what was collected if it is much.
@@ -122,9 +120,4 @@ func (c *conn) flushFull() error {
 		return nil
 	}
 	return c.flush()
-}
-
-// isReset reports whether err says that the client broke the connection.
-func isReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -44,12 +44,9 @@ func (c *conn) changesSince(since mailbox.ModSeq, known imap.UIDSet, agreed imap
 		return nil, nil, err
 	}
 	var reached mailbox.ModSeq
-	if ok {
+	if ok && !change.Truncated {
 		reached, vanished = change.ModSeq, change.Expunged
-		changed.AddSet(change.Added)
-		for _, f := range change.Flags {
-			changed.AddSet(f.UIDs)
-		}
+		changed = changedBy(change)
 	} else {
 		// The expunge log does not go back so far: whatever is missing has
 		// vanished, for all we know (RFC 7162 §3.2.6).

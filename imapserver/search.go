@@ -18,7 +18,7 @@ func (c *conn) searchMessages(byUID bool) error {
 	var found found
 	if err == nil {
 		if args.ModSeq {
-			c.enabled |= condStore
+			c.useCondStore()
 		}
 		found, err = c.find(args.Key)
 	}
@@ -31,8 +31,7 @@ func (c *conn) searchMessages(byUID bool) error {
 	if save {
 		c.session.saved = found.toSave(&args.Return)
 	}
-	c.writeFound(&args, found, byUID)
-	return nil
+	return c.writeFound(&args, found, byUID)
 }
 
 // found is the outcome of a search.
@@ -45,23 +44,22 @@ type found struct {
 // find evaluates a search over the messages that the client knows and that are still
 // there: first by what is at hand, then, for what is left, from the store.
 func (c *conn) find(key wire.SearchAnd) (found, error) {
-	s := newSearch(c)
+	s := &search{conn: c}
 	quick, slow, err := s.compile(key)
 	if err != nil {
 		return found{}, err
 	}
 	candidates := allUIDs
-	for _, k := range key {
-		if set, ok := k.(wire.SearchSet); ok {
-			r, err := c.resolve(set.Set, false)
-			if err != nil {
-				return found{}, err
-			}
-			candidates = intersect(candidates, r.UIDs)
+	for _, m := range quick {
+		if set, ok := m.(inSet); ok {
+			candidates = intersect(candidates, imap.UIDSet(set))
 		}
 	}
 	var result found
 	for chunk := range chunks(c.session.view.ResolveUIDs(candidates).UIDs, pageSize) {
+		if c.srv.closing.Err() != nil {
+			return found{}, errClosing
+		}
 		rows, err := c.session.view.Flags(c.srv.commands, chunk, c.rows[:0])
 		c.rows = rows
 		if err != nil {
@@ -92,25 +90,23 @@ func (c *conn) find(key wire.SearchAnd) (found, error) {
 
 // findStored evaluates what needs more than flags.
 func (c *conn) findStored(s *search, slow matcher, uids imap.UIDSet, result *found) error {
-	if err := c.readPage(uids, s.fields|mailstore.FieldFlags); err != nil {
-		return err
-	}
-	for i := range c.page.Rows {
-		row := &c.page.Rows[i]
+	return c.eachRow(uids, s.fields|mailstore.FieldFlags, func(row *mailstore.Row) error {
 		m := candidate{search: s, row: row}
+		defer m.close()
 		ok, err := slow.match(&m)
-		m.close()
-		if mailbox.KindOf(err) == mailbox.Expunged {
-			continue
-		}
-		if err != nil {
-			return err
+		switch mailbox.KindOf(err) {
+		case mailbox.Expunged:
+			return nil
+		case mailbox.Corrupt, mailbox.Unavailable:
+			// A message that cannot be read does not match; the others are found.
+			c.log(c.srv.opts.Log.Error()).Err(err).Str("mailbox", c.session.name).Uint32("uid", uint32(row.UID)).Msg("message cannot be searched")
+			return nil
 		}
 		if ok {
 			result.add(row.UID, row.ModSeq)
 		}
-	}
-	return nil
+		return err
+	})
 }
 
 func (f *found) add(uid imap.UID, m mailbox.ModSeq) {
@@ -160,7 +156,7 @@ func (f *found) toSave(o *imap.SearchOptions) imap.UIDSet {
 }
 
 // writeFound writes the SEARCH or ESEARCH response.
-func (c *conn) writeFound(args *wire.Search, f found, byUID bool) {
+func (c *conn) writeFound(args *wire.Search, f found, byUID bool) error {
 	nums := make([]uint32, 0, len(f.uids))
 	if byUID {
 		for _, uid := range f.uids {
@@ -177,16 +173,19 @@ func (c *conn) writeFound(args *wire.Search, f found, byUID bool) {
 		c.enc.SearchBegin()
 		for _, n := range nums {
 			c.enc.SearchNum(n)
+			if err := c.flushFull(); err != nil {
+				return err
+			}
 		}
 		c.enc.SearchEnd(modSeq)
-		return
+		return nil
 	}
 	o := args.Return
 	if !args.Extended {
 		o = imap.SearchOptions{ReturnAll: true} // RFC 9051 §6.4.4
 	}
 	if o == (imap.SearchOptions{ReturnSave: true}) {
-		return // nothing is to be told
+		return nil // nothing is to be told
 	}
 	data := imap.SearchData{Count: uint32(len(nums)), ModSeq: modSeq}
 	if len(nums) > 0 {
@@ -194,6 +193,7 @@ func (c *conn) writeFound(args *wire.Search, f found, byUID bool) {
 		data.All = numSet(nums, byUID)
 	}
 	c.enc.ESearch(c.tag, byUID, &o, &data)
+	return nil
 }
 
 // numSet makes a set of ascending numbers.

@@ -31,13 +31,18 @@ const (
 	byBody               // the message
 )
 
+// maxTexts is how many texts one SEARCH may look for: each may have to read all messages.
+const maxTexts = 64
+
+// maxHeader is how much of a message's header is searched, in bytes.
+const maxHeader = 1 << 20
+
 // A search is one SEARCH being evaluated.
 type search struct {
 	*conn
 	fields mailstore.Fields // of the rows that are needed
+	texts  int
 }
-
-func newSearch(c *conn) *search { return &search{conn: c} }
 
 // A candidate is a message that may match. Either FlagRow or row is set; what lies
 // behind row is read when a key asks for it.
@@ -47,6 +52,7 @@ type candidate struct {
 	row     *mailstore.Row
 	message *message.Message
 	body    mailstore.Body
+	header  []byte // nil: not read
 }
 
 func (m *candidate) uid() imap.UID {
@@ -102,7 +108,7 @@ func (m *candidate) close() {
 
 // compile turns keys into two matchers: one that needs flags only, and one for the
 // rest, nil if there is none.
-func (s *search) compile(keys wire.SearchAnd) (quick, slow matcher, err error) {
+func (s *search) compile(keys wire.SearchAnd) (quick all, slow matcher, err error) {
 	var cheap, costly all
 	for _, k := range keys {
 		m, err := s.matcher(k)
@@ -134,8 +140,7 @@ func (s *search) matcher(key wire.SearchKey) (matcher, error) {
 		m, err := s.matcher(k.Key)
 		return not{m}, err
 	case wire.SearchSet:
-		r, err := s.resolve(k.Set, false)
-		return inSet(r.UIDs), err
+		return s.set(k.Set), nil
 	case wire.SearchFlag:
 		return hasFlag(k), nil
 	case wire.SearchModSeq:
@@ -151,10 +156,31 @@ func (s *search) matcher(key wire.SearchKey) (matcher, error) {
 		}
 		return hasDate(k), nil
 	case wire.SearchText:
+		if s.texts++; s.texts > maxTexts {
+			return nil, no(imap.ResponseCodeLimit, "too many texts in one search")
+		}
 		s.fields |= mailstore.FieldStructure
 		return &hasText{k, message.NewMatcher(k.Text)}, nil
 	}
 	return nil, bad("unknown search key")
+}
+
+// set compiles a set of messages. It is a condition like others: numbers that no message has
+// are in no message's way.
+func (s *search) set(set imap.NumSet) matcher {
+	view := s.session.view
+	switch set := set.(type) {
+	case imap.SeqSet:
+		s.byNumber = true
+		r, _ := view.Resolve(set)
+		return inSet(r.UIDs)
+	case imap.UIDSet:
+		if imap.IsSearchRes(set) {
+			set = s.session.saved
+		}
+		return inSet(view.ResolveUIDs(set).UIDs)
+	}
+	return inSet(nil)
 }
 
 func (s *search) matchers(keys []wire.SearchKey) ([]matcher, error) {
@@ -293,10 +319,12 @@ func (x *hasText) match(m *candidate) (bool, error) {
 		}
 		return ok, nil
 	}
-	r := parsed.Root.Header()
-	header := make([]byte, r.Len())
-	if _, err := body.ReadAt(header, r.Start); err != nil && err != io.EOF {
-		return false, unreadable(err)
+	if m.header == nil {
+		r := parsed.Root.Header()
+		m.header = make([]byte, min(r.Len(), maxHeader))
+		if _, err := body.ReadAt(m.header, r.Start); err != nil && err != io.EOF {
+			return false, unreadable(err)
+		}
 	}
-	return x.Header(header, x.Field), nil
+	return x.Header(m.header, x.Field), nil
 }

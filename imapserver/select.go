@@ -28,7 +28,7 @@ func (c *conn) selectOrExamine(readOnly bool) error {
 		c.untagged(imap.StatusResponseTypeOK, "CLOSED", "previous mailbox closed") // RFC 9051 §7.1
 	}
 	if args.CondStore || args.QResync != nil {
-		c.enabled |= condStore
+		c.enabled |= condStore // told below
 	}
 	info, err := c.lookup(args.Mailbox)
 	if err != nil {
@@ -40,13 +40,12 @@ func (c *conn) selectOrExamine(readOnly bool) error {
 	}
 	c.session, c.state = s, selected
 	is := s.view.Select()
-	err = c.describe(is)
-	if err == nil && args.QResync != nil {
-		err = c.resync(args.QResync, is.UIDValidity)
-	}
-	if err != nil {
-		c.unselect()
-		return err
+	c.describe(is)
+	if args.QResync != nil {
+		if err := c.resync(args.QResync, is.UIDValidity); err != nil {
+			c.unselect()
+			return err
+		}
 	}
 	c.reply = func(tag string) {
 		if readOnly {
@@ -59,22 +58,18 @@ func (c *conn) selectOrExamine(readOnly bool) error {
 }
 
 // describe writes what SELECT reports of a mailbox.
-func (c *conn) describe(is tracker.Selected) error {
+func (c *conn) describe(is tracker.Selected) {
 	s := c.session
 	c.writeMailboxFlags(is.Keywords)
 	c.enc.MailboxNumber(is.Messages, "EXISTS")
 	if c.enabled&rev2 == 0 {
 		switch {
 		case s.readOnly: // sees what is recent, and leaves it to others
-			if is.UIDNext > is.Recent {
-				s.recent = imap.UIDSet{{Start: is.Recent, Stop: is.UIDNext - 1}}
+			if from := max(is.Recent, 1); is.UIDNext > from {
+				s.recent = imap.UIDSet{{Start: from, Stop: is.UIDNext - 1}}
 			}
 		default:
-			claimed, err := s.view.ClaimRecent(c.srv.commands)
-			if err != nil {
-				return err
-			}
-			s.recent = claimed
+			s.claimRecent()
 		}
 		c.enc.MailboxNumber(c.countRecent(), "RECENT")
 		if is.FirstUnseen > 0 {
@@ -85,8 +80,7 @@ func (c *conn) describe(is tracker.Selected) error {
 	}
 	c.enc.NumberCode("", imap.StatusResponseTypeOK, "UIDVALIDITY", uint64(is.UIDValidity), "UIDs valid")
 	c.enc.NumberCode("", imap.StatusResponseTypeOK, "UIDNEXT", uint64(is.UIDNext), "next UID")
-	c.enc.NumberCode("", imap.StatusResponseTypeOK, "HIGHESTMODSEQ", uint64(is.ModSeq), "highest mod-sequence")
-	return nil
+	c.highestModSeq(is.ModSeq)
 }
 
 // systemFlags are those that can be stored, in the order in which they are told.

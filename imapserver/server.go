@@ -56,11 +56,6 @@ func (s *Server) SetSettings(new Settings) { s.settings.Store(&new) }
 // closes ln and returns nil. The connections go on until Shutdown.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, lo ListenerOptions) error {
 	defer ln.Close()
-	st := s.settings.Load()
-	l := &listener{lo, stream.Options{
-		WriteTimeout: st.WriteTimeout, HandshakeTimeout: st.LoginTimeout,
-		Proxies: lo.ProxyFrom, HeaderTimeout: st.LoginTimeout,
-	}}
 	if lo.ImplicitTLS && s.opts.TLS == nil {
 		return errors.New("imapserver: a listener with implicit TLS needs certificates")
 	}
@@ -76,7 +71,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, lo ListenerOptions)
 		switch {
 		case err == nil:
 			delay = 0
-			s.accept(nc, l)
+			s.accept(nc, &lo)
 		case ctx.Err() != nil || s.closing.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):

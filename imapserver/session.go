@@ -27,7 +27,9 @@ type session struct {
 	view     *tracker.View
 	readOnly bool
 	recent   imap.UIDSet // \Recent in this session (RFC 3501 §2.3.2)
-	saved    imap.UIDSet // the result of SEARCH RETURN (SAVE): "$" (RFC 5182)
+	// toldModSeq is the HIGHESTMODSEQ that the client was told last.
+	toldModSeq mailbox.ModSeq
+	saved      imap.UIDSet // the result of SEARCH RETURN (SAVE): "$" (RFC 5182)
 
 	idling atomic.Bool // news is told at once
 }
@@ -58,6 +60,8 @@ func (c *conn) tell(expunges bool) error {
 	}
 	u := &c.update
 	c.retry = time.Time{}
+	// Others may change flags as fast as this client reads: what comes later waits.
+	until := s.view.ModSeq()
 	for {
 		if err := s.view.Flush(c.srv.commands, expunges, pageSize, u); err != nil {
 			// The store cannot say now. Nothing is lost: it is told later.
@@ -68,24 +72,35 @@ func (c *conn) tell(expunges bool) error {
 		if u.Gone != nil {
 			return &byeError{text: "the selected mailbox is gone"}
 		}
-		c.writeUpdate(u)
-		if err := c.flushFull(); err != nil {
+		if err := c.writeUpdate(u); err != nil {
 			return err
 		}
-		if !u.More {
-			return nil
+		if !u.More || u.ModSeq >= until {
+			break
 		}
 	}
+	if u.More && c.idle != "" {
+		c.spot.Wake() // the rest in the next round, so that the client is heard between
+	}
+	if !expunges && c.enabled&condStore != 0 && u.ModSeq < s.view.ModSeq() {
+		// The client may have seen higher mod-sequences, but must not ask from
+		// there later: it would miss what is withheld (RFC 7162 §3.2).
+		c.highestModSeq(u.ModSeq)
+	}
+	return nil
 }
 
 // writeUpdate writes one portion of news, in the order of P1.
-func (c *conn) writeUpdate(u *tracker.Update) {
+func (c *conn) writeUpdate(u *tracker.Update) error {
 	if len(u.Expunged) > 0 {
 		if c.enabled&qResync != 0 {
 			c.enc.Vanished(false, u.Vanished) // RFC 7162 §3.2.10
 		} else {
 			for _, n := range u.Expunged {
 				c.enc.MailboxNumber(n, "EXPUNGE")
+				if err := c.flushFull(); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -97,8 +112,9 @@ func (c *conn) writeUpdate(u *tracker.Update) {
 		c.writeMailboxFlags(u.Keywords)
 	}
 	for i := range u.Flags {
-		c.writeFlags(&u.Flags[i], c.enabled&(qResync|rev2) != 0)
+		c.writeFlags(&u.Flags[i], c.tellsUID())
 	}
+	return c.flushFull()
 }
 
 // tellRecent claims messages that came while the mailbox is selected, and
@@ -109,13 +125,19 @@ func (c *conn) tellRecent() {
 		return
 	}
 	if !s.readOnly {
-		claimed, err := s.view.ClaimRecent(c.srv.commands)
-		if err != nil {
-			c.log(c.srv.opts.Log.Warn()).Err(err).Msg("recent messages not claimed")
-		}
-		s.recent.AddSet(claimed)
+		s.claimRecent()
 	}
 	c.enc.MailboxNumber(c.countRecent(), "RECENT")
+}
+
+// claimRecent makes what is recent this session's. A full disk must not keep anybody from
+// opening a mailbox: then the messages are recent for somebody else.
+func (s *session) claimRecent() {
+	claimed, err := s.view.ClaimRecent(s.conn.srv.commands)
+	if err != nil {
+		s.conn.log(s.conn.srv.opts.Log.Warn()).Err(err).Msg("recent messages not claimed")
+	}
+	s.recent.AddSet(claimed)
 }
 
 // countRecent counts the recent messages that are still there.
@@ -226,12 +248,27 @@ func chunks(set imap.UIDSet, n uint32) func(yield func(imap.UIDSet) bool) {
 	}
 }
 
-// page reads one page of the selected mailbox, and sees to it that the view has
-// reached what was read before any of it is told.
-func (c *conn) readPage(uids imap.UIDSet, fields mailstore.Fields) error {
+// eachRow reads uids of the selected mailbox page by page and calls do for each message that
+// is there. The view has reached what was read before do sees any of it. A row is valid during the call.
+func (c *conn) eachRow(uids imap.UIDSet, fields mailstore.Fields, do func(*mailstore.Row) error) error {
 	s := c.session
-	if err := c.srv.opts.Store.Page(c.srv.commands, s.box, uids, fields, pageSize, &c.page); err != nil {
-		return err
+	for len(uids) > 0 {
+		if err := c.srv.opts.Store.Page(c.srv.commands, s.box, uids, fields, pageSize, &c.page); err != nil {
+			return err
+		}
+		if err := s.view.Reach(c.srv.commands, c.page.ModSeq); err != nil {
+			return err
+		}
+		for i := range c.page.Rows {
+			if err := do(&c.page.Rows[i]); err != nil {
+				return err
+			}
+		}
+		if !c.page.More {
+			return nil
+		}
+		last := c.page.Rows[len(c.page.Rows)-1].UID
+		uids = intersect(uids, imap.UIDSet{{Start: last + 1, Stop: maxUID}})
 	}
-	return s.view.Reach(c.srv.commands, c.page.ModSeq)
+	return nil
 }

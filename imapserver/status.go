@@ -13,7 +13,7 @@ func (c *conn) status() error {
 		return err
 	}
 	if args.Items.HighestModSeq {
-		c.enabled |= condStore // RFC 7162 §3.1.2
+		c.useCondStore() // RFC 7162 §3.1.2
 	}
 	info, err := c.lookup(args.Mailbox)
 	if err != nil {

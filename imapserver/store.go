@@ -28,7 +28,7 @@ func (c *conn) storeFlags(byUID bool) error {
 		return err
 	}
 	if args.Conditional {
-		c.enabled |= condStore
+		c.useCondStore()
 	}
 	which, err := c.resolve(args.Set, byUID)
 	if err != nil {
@@ -48,9 +48,7 @@ func (c *conn) storeFlags(byUID bool) error {
 				return err
 			}
 			c.session.view.Own(done.Change.ModSeq)
-			for _, f := range done.Change.Flags {
-				changed.AddSet(f.UIDs)
-			}
+			changed = changedBy(done.Change)
 		}
 		// New keywords are told before a message that has them.
 		if err := c.tell(false); err != nil {
@@ -102,10 +100,10 @@ func checkFlags(flags []imap.Flag) error {
 // It reports whether a message was gone.
 func (c *conn) tellStored(args *wire.Store, chunk, changed imap.UIDSet, byUID bool) (gone bool, err error) {
 	silent := args.Flags.Silent
-	if silent {
-		if c.enabled&condStore == 0 {
-			return false, nil
-		}
+	switch {
+	case silent && c.enabled&condStore == 0:
+		return false, nil
+	case silent && !args.Conditional:
 		chunk = changed
 	}
 	for part := range chunks(chunk, pageSize) {
@@ -118,11 +116,11 @@ func (c *conn) tellStored(args *wire.Store, chunk, changed imap.UIDSet, byUID bo
 		for i := range rows {
 			r := &rows[i]
 			if !silent {
-				c.writeFlags(r, byUID || c.enabled&qResync != 0)
+				c.writeFlags(r, byUID || c.tellsUID())
 				continue
 			}
 			c.enc.FetchBegin(r.Number)
-			if byUID || c.enabled&qResync != 0 {
+			if byUID || c.tellsUID() {
 				c.enc.FetchUID(r.UID)
 			}
 			c.enc.FetchModSeq(uint64(r.ModSeq))

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
+
+	"github.com/starling-mail/starling/mailbox"
 )
 
 // Sets here are static, ascending and disjoint, as the decoder, the store and the
@@ -52,6 +54,15 @@ func subtract(a, b imap.UIDSet) imap.UIDSet {
 	return rest
 }
 
+// changedBy returns the messages that a change added or flagged.
+func changedBy(c *mailbox.Change) imap.UIDSet {
+	set := slices.Clone(c.Added)
+	for _, f := range c.Flags {
+		set = append(set, f.UIDs...)
+	}
+	return merge(set)
+}
+
 // static returns set, as a client wrote it, with "*" for the highest UID there can
 // be: for sets that speak of messages which need not exist.
 func static(set imap.UIDSet) imap.UIDSet {
@@ -65,9 +76,14 @@ func static(set imap.UIDSet) imap.UIDSet {
 		}
 		out[i] = imap.UIDRange{Start: min(r.Start, r.Stop), Stop: max(r.Start, r.Stop)}
 	}
-	slices.SortFunc(out, func(a, b imap.UIDRange) int { return cmp.Compare(a.Start, b.Start) })
-	merged := out[:0]
-	for _, r := range out {
+	return merge(out)
+}
+
+// merge makes ranges in any order a set, in place.
+func merge(set imap.UIDSet) imap.UIDSet {
+	slices.SortFunc(set, func(a, b imap.UIDRange) int { return cmp.Compare(a.Start, b.Start) })
+	merged := set[:0]
+	for _, r := range set {
 		if k := len(merged) - 1; k >= 0 && r.Start <= merged[k].Stop {
 			merged[k].Stop = max(merged[k].Stop, r.Stop)
 		} else {

@@ -14,8 +14,10 @@ const (
 	// writeBuffer is how much is collected before it is written. Beyond, a slow
 	// client holds up its own command and nothing else.
 	writeBuffer = 32 << 10
-	// keepBuffer is how large a write buffer may have grown to be used again.
+	// keepBuffer is how large a write buffer may have grown to be used again, and
+	// keepRows how many rows the other buffers may have.
 	keepBuffer = 256 << 10
+	keepRows   = 1024
 )
 
 // A workspace is what a connection needs only while it has an owner.
@@ -29,6 +31,8 @@ type workspace struct {
 	tag   string
 	reply func(tag string)
 	after func(*conn) error
+	// byNumber is set by a UID command that has sequence numbers among its arguments.
+	byNumber bool
 
 	page   mailstore.Page
 	rows   []tracker.FlagRow
@@ -56,7 +60,8 @@ func (s *Server) takeBack(c *conn) {
 	w.in.Reset(nil)
 	w.dec.Reset(nil)
 	w.dec.Continue = nil
-	if cap(w.enc.Buf) <= keepBuffer {
+	w.tag, w.reply, w.after = "", nil, nil // they belong to the connection
+	if cap(w.enc.Buf) <= keepBuffer && cap(w.rows) <= keepRows && cap(w.page.Rows) <= keepRows && cap(w.update.Expunged) <= keepRows {
 		w.enc.Buf = w.enc.Buf[:0]
 		s.workspaces.Put(w)
 	}

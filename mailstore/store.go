@@ -175,13 +175,18 @@ type Messages interface {
 	Move(ctx context.Context, from, to mailbox.ID, uids imap.UIDSet) (Copied, error)
 
 	// Page reads rows of one mailbox in ascending order of UID from one
-	// snapshot, at most limit of them, into p, whose memory is used again.
+	// snapshot into p, whose memory is used again: at most limit of them, and not
+	// more once they take about PageSize bytes.
 	Page(ctx context.Context, box mailbox.ID, uids imap.UIDSet, fields Fields, limit int, p *Page) error
 
 	// Body opens the bytes of a message. Kind Expunged where there is none.
 	// Bytes stay readable until Close even if the message goes.
 	Body(ctx context.Context, box mailbox.ID, uid imap.UID) (Body, error)
 }
+
+// PageSize is about how many bytes of envelopes and structures a Page holds at most; a single
+// row may have more.
+const PageSize = 1 << 20
 
 // ChunkSize is how many messages STORE and EXPUNGE change in one transaction.
 const ChunkSize = 1000
