@@ -26,6 +26,7 @@ type Decoder struct {
 	pos  int    // of the next octet in seg
 	long []byte // holds a line that does not fit r's buffer
 	cut  bool   // the rest of the current line was not read: it is too long
+	over int    // octets read of a line that is too long, 0 otherwise
 	// lit is the literal whose header was read last and whose octets were not.
 	lit *Literal
 }
@@ -110,7 +111,7 @@ func (d *Decoder) End() error {
 
 // close forgets the current command and its memory.
 func (d *Decoder) close() {
-	d.open, d.cut, d.used = false, false, 0
+	d.open, d.cut, d.over, d.used = false, false, 0, 0
 	d.seg, d.long, d.pos, d.lit = nil, nil, 0, nil
 }
 

@@ -19,7 +19,7 @@ func (d *Decoder) next() error {
 		if err == bufio.ErrBufferFull {
 			d.cut = true
 			d.long = append(d.long, line...)
-			d.seg = d.long
+			d.seg, d.over = d.long, len(d.long)
 			return &TooBigError{What: "line", Limit: int64(d.Limits.Line)}
 		}
 		d.long = append(d.long, line...)
@@ -34,6 +34,7 @@ func (d *Decoder) next() error {
 	}
 	d.seg = trimLineEnd(line)
 	if len(d.seg) > d.Limits.Line {
+		d.over = len(line)
 		return &TooBigError{What: "line", Limit: int64(d.Limits.Line)}
 	}
 	return d.spend(len(d.seg))
@@ -70,7 +71,12 @@ func (d *Decoder) Discard() error {
 	if !d.open {
 		return nil
 	}
-	budget := d.Limits.Discard
+	// What was read of a line that is too long counts, so that it makes no difference how
+	// much that was.
+	budget := d.Limits.Discard - int64(d.over)
+	if budget < 0 {
+		return errSkip
+	}
 	tail := d.seg
 	if d.cut {
 		var err error
@@ -102,10 +108,13 @@ func (d *Decoder) Discard() error {
 	return nil
 }
 
+// errSkip says that the start of the next command is too far away.
+var errSkip = &SyntaxError{Msg: "too much to skip after an error", Desync: true}
+
 // skip throws n octets away.
 func (d *Decoder) skip(n int64, budget *int64) error {
 	if n > *budget {
-		return &SyntaxError{Msg: "too much to skip after an error", Desync: true}
+		return errSkip
 	}
 	*budget -= n
 	for n > 0 {
@@ -124,11 +133,11 @@ func (d *Decoder) skipLine(before []byte, budget *int64) ([]byte, error) {
 	tail := append(make([]byte, 0, 2*maxHeader), tailOf(before)...)
 	for {
 		line, err := d.r.ReadSlice('\n')
+		if *budget -= int64(len(line)); *budget < 0 {
+			return nil, errSkip
+		}
 		if err != nil && err != bufio.ErrBufferFull {
 			return nil, unexpected(err)
-		}
-		if *budget -= int64(len(line)); *budget < 0 {
-			return nil, &SyntaxError{Msg: "too much to skip after an error", Desync: true}
 		}
 		tail = append(tail, tailOf(line)...)
 		tail = append(tail[:0], tailOf(tail)...)
