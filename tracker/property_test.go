@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -65,7 +66,7 @@ func (w *world) flags(next func(int) int) []imap.Flag {
 }
 
 // step does one thing that may happen.
-func (w *world) step(t *rapid.T, next func(int) int) {
+func (w *world) step(t failer, next func(int) int) {
 	var c *client
 	if len(w.clients) > 0 {
 		c = w.clients[next(len(w.clients))]
@@ -152,7 +153,7 @@ func (w *world) trouble(what int) {
 	}
 }
 
-func (w *world) reach(t *rapid.T, c *client, m mailbox.ModSeq) {
+func (w *world) reach(t failer, c *client, m mailbox.ModSeq) {
 	if err := c.view.Reach(context.Background(), m); err != nil {
 		t.Fatalf("Reach(%d): %v", m, err)
 	}
@@ -162,7 +163,7 @@ func (w *world) reach(t *rapid.T, c *client, m mailbox.ModSeq) {
 }
 
 // fetch is FETCH 1:* FLAGS.
-func (w *world) fetch(t *rapid.T, c *client) {
+func (w *world) fetch(t failer, c *client) {
 	r, _ := c.view.Resolve(imap.SeqSet{{Start: 1, Stop: 0}})
 	rows, err := c.view.Flags(context.Background(), r.UIDs, nil)
 	if err != nil {
@@ -180,7 +181,7 @@ func (w *world) fetch(t *rapid.T, c *client) {
 }
 
 // settle shows that, after the last loss is known, every client has what the store has.
-func (w *world) settle(t *rapid.T) {
+func (w *world) settle(t failer) {
 	if tr := w.tracker(); tr != nil {
 		tr.lost()
 	}
@@ -200,14 +201,14 @@ func (w *world) settle(t *rapid.T) {
 
 // TestHistories shows that clients are told the truth, late perhaps, whatever the bus loses, repeats and reorders (P1, P4).
 func TestHistories(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(noDeadline{t}, func(t *rapid.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		inBubble(t, rt, func(t failer) {
 			w := newWorld()
 			defer w.close()
-			next := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") }
-			if rapid.Bool().Draw(t, "even") {
+			next := func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "n") }
+			if rapid.Bool().Draw(rt, "even") {
 				// Choices that are all equally likely make longer histories, which rapid cannot make small.
-				rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+				rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
 				next = rnd.IntN
 			}
 			for range 1 + next(80) {
@@ -219,5 +220,26 @@ func TestHistories(t *testing.T) {
 	})
 }
 
-// noDeadline is a test without the method Deadline, which rapid would call and a bubble forbids.
-type noDeadline struct{ rapid.TB }
+// inBubble runs f in a bubble of its own. What ends f comes out of it: its failures, and rapid's panics.
+func inBubble(t *testing.T, rt *rapid.T, f func(t failer)) {
+	var ended any
+	synctest.Test(t, func(*testing.T) {
+		defer func() { ended = recover() }()
+		f(failures{})
+	})
+	switch ended := ended.(type) {
+	case nil:
+	case failure:
+		rt.Fatal(string(ended))
+	default:
+		panic(ended)
+	}
+}
+
+// failures turns failures into panics.
+type failures struct{}
+
+type failure string
+
+func (failures) Helper()                           {}
+func (failures) Fatalf(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }
