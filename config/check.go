@@ -13,8 +13,11 @@ func (d *decoder) check(c *Config) {
 	if c.Server.DataDir == "" {
 		d.fault("server.data_dir", "must not be empty")
 	}
-	if c.Server.ControlSocket == "" {
+	switch n := len(c.Server.ControlSocket); {
+	case n == 0:
 		d.fault("server.control_socket", "must not be empty")
+	case n > maxSocketPath:
+		d.fault("server.control_socket", "%q; allowed: a path of at most %d bytes", c.Server.ControlSocket, maxSocketPath)
 	}
 	d.checkListeners(c)
 	d.checkMailboxes(c.Mailboxes.Default)
@@ -35,6 +38,9 @@ func (d *decoder) check(c *Config) {
 		}
 	}
 }
+
+// maxSocketPath is what systems allow for the path of a Unix socket, in bytes.
+const maxSocketPath = 103
 
 // Limits of RFC 2971 §3.3.
 const (
@@ -83,6 +89,9 @@ func checkAddress(network, address string) error {
 	if network == "unix" {
 		if address == "" {
 			return fmt.Errorf("has no path")
+		}
+		if len(address) > maxSocketPath {
+			return fmt.Errorf("is a path longer than %d bytes", maxSocketPath)
 		}
 		return nil
 	}

@@ -13,9 +13,13 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Parse reads a TOML document over the defaults. Its error is of type Faults
-// and holds every fault; file is what faults call the document.
-func Parse(file string, doc []byte) (*Config, error) {
+// Parse reads a TOML document over the defaults, with paths as they are
+// written. Its error is of type Faults and holds every fault; file is what
+// faults call the document.
+func Parse(file string, doc []byte) (*Config, error) { return parse(file, doc, "") }
+
+// parse is Parse with the folder that paths begin in; none if it is empty.
+func parse(file string, doc []byte, folder string) (*Config, error) {
 	c := Default()
 	d := decoder{file: file, lines: indexLines(string(doc))}
 	var tree map[string]any
@@ -23,6 +27,9 @@ func Parse(file string, doc []byte) (*Config, error) {
 		return nil, Faults{syntaxFault(file, err)}
 	}
 	d.table("", tree, reflect.ValueOf(c).Elem())
+	if folder != "" {
+		c.resolve(folder)
+	}
 	d.check(c)
 	if len(d.faults) > 0 {
 		slices.SortStableFunc(d.faults, func(a, b Fault) int { return a.Line - b.Line })

@@ -19,16 +19,11 @@ func Load(path string) (*Config, error) {
 		}
 		return nil, Faults{{File: path, Problem: err.Error()}}
 	}
-	c, err := Parse(path, doc)
-	if err != nil {
-		return nil, err
-	}
 	folder, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	c.resolve(folder)
-	return c, nil
+	return parse(path, doc, folder)
 }
 
 // unixPrefix marks the address of a Unix socket.

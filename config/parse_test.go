@@ -144,6 +144,24 @@ func TestDefaultsAreAllowed(t *testing.T) {
 	}
 }
 
+// TestLongSocketPaths: a path that no socket can have is found before the
+// server starts.
+func TestLongSocketPaths(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), strings.Repeat("x", 100))
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "config.toml")
+	if err := os.WriteFile(path, []byte("[server]\ndata_dir = 'mail'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(path)
+	faults, ok := err.(Faults)
+	if !ok || len(faults) != 2 || faults[0].Key != "listen[2].address" || faults[1].Key != "server.control_socket" || faults[1].Line != 1 {
+		t.Error(err)
+	}
+}
+
 func TestLoadResolvesPaths(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "config.toml")

@@ -17,7 +17,7 @@ func TestImportSurvivesKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
-	const messages = 1100
+	const messages = 700
 	source := filepath.Join(t.TempDir(), "Maildir")
 	for _, sub := range []string{"cur", "new"} {
 		if err := os.MkdirAll(filepath.Join(source, sub), 0o700); err != nil {
@@ -39,7 +39,7 @@ func TestImportSurvivesKill(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir, file := folder(t, "")
 			imapd(t, "user", "add", "alice", "--random", "-c", file)
-			for _, batches := range []int{1, 3, 5} {
+			for _, batches := range []int{1, 3} {
 				var server *process
 				if c.withServer {
 					server = start(t, "serve", "-c", file)
