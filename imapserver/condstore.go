@@ -18,12 +18,9 @@ func (c *conn) useCondStore() {
 	}
 }
 
-// highestModSeq tells HIGHESTMODSEQ, unless m is what was told last.
+// highestModSeq tells HIGHESTMODSEQ. It is told again even if nothing has changed: a client
+// goes by what came with its latest command (RFC 7162 §6).
 func (c *conn) highestModSeq(m mailbox.ModSeq) {
-	if m == c.session.toldModSeq {
-		return
-	}
-	c.session.toldModSeq = m
 	c.enc.NumberCode("", imap.StatusResponseTypeOK, "HIGHESTMODSEQ", uint64(m), "highest mod-sequence")
 }
 

@@ -100,6 +100,9 @@ func fieldsFor(items *wire.FetchItems) mailstore.Fields {
 	return f
 }
 
+// maxFailures is after how many messages that cannot be had a FETCH ends.
+const maxFailures = 16
+
 // A fetcher carries out one FETCH.
 type fetcher struct {
 	*conn
@@ -108,6 +111,8 @@ type fetcher struct {
 	fields mailstore.Fields
 	missed bool  // a message went while the command ran
 	failed error // why a message could not be fetched, nil if all could
+
+	failures int
 }
 
 // cached answers from the flags that the tracker keeps: no store is asked.
@@ -163,6 +168,9 @@ func (f *fetcher) stored(uids imap.UIDSet) error {
 			// One message that cannot be had does not keep the others from the client.
 			f.log(f.srv.opts.Log.Error()).Err(err).Str("mailbox", f.session.name).Uint32("uid", uint32(r.UID)).Msg("message cannot be fetched")
 			f.failed = err
+			if f.failures++; f.failures >= maxFailures {
+				return err
+			}
 		}
 		return nil
 	})

@@ -82,7 +82,7 @@ func (c *conn) list() error {
 		if child == nil && !selects(o, n) {
 			continue
 		}
-		c.enc.List(&imap.ListData{Mailbox: n.Name, Delim: '/', Attrs: attrs(o, n), ChildInfo: child})
+		c.enc.List(&imap.ListData{Mailbox: n.Name, Delim: '/', Attrs: attrs(o, n, args.Extended || c.enabled&rev2 != 0), ChildInfo: child})
 		if o.ReturnStatus != nil && !n.ID.IsZero() {
 			if err := c.writeStatus(o.ReturnStatus, &n.Info); err != nil {
 				return err
@@ -104,12 +104,15 @@ func selects(o *imap.ListOptions, n *listed) bool {
 	return !n.ID.IsZero() || n.children || o.SelectSubscribed
 }
 
-// attrs returns the attributes of a name.
-func attrs(o *imap.ListOptions, n *listed) []imap.MailboxAttr {
+// attrs returns the attributes of a name. Clients that do not know LIST-EXTENDED know
+// \Noselect for a name that is no mailbox.
+func attrs(o *imap.ListOptions, n *listed, extended bool) []imap.MailboxAttr {
 	var list []imap.MailboxAttr
-	if n.ID.IsZero() {
-		// \NonExistent implies \Noselect, which older clients know (RFC 5258 §3).
-		list = append(list, imap.MailboxAttrNonExistent, imap.MailboxAttrNoSelect)
+	switch {
+	case n.ID.IsZero() && extended:
+		list = append(list, imap.MailboxAttrNonExistent)
+	case n.ID.IsZero():
+		list = append(list, imap.MailboxAttrNoSelect)
 	}
 	if n.children {
 		list = append(list, imap.MailboxAttrHasChildren)

@@ -44,6 +44,9 @@ type Settings struct {
 	// AppendLimit is the size of the largest message that APPEND takes, in bytes
 	// (RFC 7889).
 	AppendLimit int64
+	// MaxKeywords is how many keywords the store keeps in a mailbox: when there are as
+	// many, clients learn that they cannot make more (RFC 9051 §7.1, PERMANENTFLAGS).
+	MaxKeywords int
 	// MaxBadCommands is how many commands before login may be answered with BAD
 	// until the connection ends.
 	MaxBadCommands int
@@ -65,6 +68,7 @@ func DefaultSettings() Settings {
 	return Settings{
 		MaxConnections: 100_000, MaxPerUser: 100, MaxPerAddress: 1000,
 		AppendLimit:    64 << 20,
+		MaxKeywords:    200,
 		MaxBadCommands: 5,
 		Command:        wire.DefaultLimits(),
 		PreAuth:        wire.PreAuthLimits(),

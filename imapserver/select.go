@@ -34,7 +34,7 @@ func (c *conn) selectOrExamine(readOnly bool) error {
 	if err != nil {
 		return err
 	}
-	s := &session{conn: c, box: info.ID, name: info.Name, readOnly: readOnly}
+	s := &session{conn: c, box: info.ID, name: info.Name, use: info.SpecialUse, readOnly: readOnly}
 	if s.view, err = c.srv.opts.Trackers.Open(c.srv.commands, info.ID, s); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (c *conn) describe(is tracker.Selected) {
 			c.enc.NumberCode("", imap.StatusResponseTypeOK, "UNSEEN", uint64(is.FirstUnseen), "first unseen message")
 		}
 	} else {
-		c.enc.List(&imap.ListData{Mailbox: s.name, Delim: '/'}) // RFC 9051 §6.3.2
+		c.enc.List(&imap.ListData{Mailbox: s.name, Delim: '/', Attrs: s.use}) // RFC 9051 §6.3.2
 	}
 	c.enc.NumberCode("", imap.StatusResponseTypeOK, "UIDVALIDITY", uint64(is.UIDValidity), "UIDs valid")
 	c.enc.NumberCode("", imap.StatusResponseTypeOK, "UIDNEXT", uint64(is.UIDNext), "next UID")
@@ -94,9 +94,12 @@ func (c *conn) writeMailboxFlags(keywords []string) {
 		flags = append(flags, imap.Flag(k))
 	}
 	c.enc.MailboxFlags(flags)
-	if c.session.readOnly {
+	switch {
+	case c.session.readOnly:
 		c.enc.PermanentFlags(nil, "read-only")
-	} else {
+	case len(keywords) >= c.srv.settings.Load().MaxKeywords:
+		c.enc.PermanentFlags(flags, "flags that are kept; there is no room for more keywords")
+	default:
 		c.enc.PermanentFlags(append(flags, imap.FlagWildcard), "flags that are kept")
 	}
 }

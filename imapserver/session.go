@@ -24,12 +24,11 @@ type session struct {
 	conn     *conn
 	box      mailbox.ID
 	name     string
+	use      []imap.MailboxAttr // special use
 	view     *tracker.View
 	readOnly bool
 	recent   imap.UIDSet // \Recent in this session (RFC 3501 §2.3.2)
-	// toldModSeq is the HIGHESTMODSEQ that the client was told last.
-	toldModSeq mailbox.ModSeq
-	saved      imap.UIDSet // the result of SEARCH RETURN (SAVE): "$" (RFC 5182)
+	saved    imap.UIDSet // the result of SEARCH RETURN (SAVE): "$" (RFC 5182)
 
 	idling atomic.Bool // news is told at once
 }
@@ -67,6 +66,7 @@ func (c *conn) tell(expunges bool) error {
 			// The store cannot say now. Nothing is lost: it is told later.
 			c.retry = time.Now().Add(retryAfter)
 			c.log(c.srv.opts.Log.Warn()).Err(err).Str("mailbox", s.name).Msg("news are held back")
+			c.holdBack()
 			return nil
 		}
 		if u.Gone != nil {
@@ -82,12 +82,21 @@ func (c *conn) tell(expunges bool) error {
 	if u.More && c.idle != "" {
 		c.spot.Wake() // the rest in the next round, so that the client is heard between
 	}
-	if !expunges && c.enabled&condStore != 0 && u.ModSeq < s.view.ModSeq() {
-		// The client may have seen higher mod-sequences, but must not ask from
-		// there later: it would miss what is withheld (RFC 7162 §3.2).
-		c.highestModSeq(u.ModSeq)
+	if !expunges {
+		c.holdBack()
 	}
 	return nil
+}
+
+// holdBack keeps a client from asking later for what is new since the highest mod-sequence
+// that it has seen, where it would miss what is withheld now (RFC 7162 §3.2).
+func (c *conn) holdBack() {
+	if c.enabled&condStore == 0 {
+		return
+	}
+	if m := c.session.view.Tellable(); m < c.session.view.ModSeq() {
+		c.highestModSeq(m)
+	}
 }
 
 // writeUpdate writes one portion of news, in the order of P1.
@@ -212,6 +221,11 @@ func (c *conn) resolve(set imap.NumSet, byUID bool) (resolved, error) {
 		return resolved{view.ResolveUIDs(set), true}, nil
 	case imap.SeqSet:
 		r, err := view.Resolve(set)
+		if n, _ := view.Told(); err != nil && n == 0 && set.Dynamic() {
+			// "1:*" in an empty mailbox is a mistake (RFC 9051 §9, seq-number), which so
+			// many clients make that they are understood.
+			err = nil
+		}
 		if err != nil {
 			return resolved{}, bad("no message has that number")
 		}
@@ -258,6 +272,9 @@ func (c *conn) eachRow(uids imap.UIDSet, fields mailstore.Fields, do func(*mails
 		}
 		if err := s.view.Reach(c.srv.commands, c.page.ModSeq); err != nil {
 			return err
+		}
+		if len(c.page.Rows) == 0 {
+			return nil
 		}
 		for i := range c.page.Rows {
 			if err := do(&c.page.Rows[i]); err != nil {

@@ -177,14 +177,22 @@ func (v *View) ModSeq() mailbox.ModSeq {
 	return v.t.modseq
 }
 
-// Tellable returns the highest ModSeq that may be told as HIGHESTMODSEQ now: what is withheld holds it back (RFC 7162 §3.2).
-func (v *View) Tellable() mailbox.ModSeq {
-	v.t.mu.Lock()
-	defer v.t.mu.Unlock()
+// heldBack returns the ModSeq before the first expunge that is withheld.
+func (v *View) heldBack() mailbox.ModSeq {
 	if v.numbers.HasPending() {
 		return min(v.t.modseq, v.held)
 	}
 	return v.t.modseq
+}
+
+// Tellable returns the highest ModSeq that may be told as HIGHESTMODSEQ now: what is withheld holds it back (RFC 7162 §3.2).
+func (v *View) Tellable() mailbox.ModSeq {
+	v.t.mu.Lock()
+	defer v.t.mu.Unlock()
+	if v.flagNews() {
+		return min(v.flagsTold, v.heldBack())
+	}
+	return v.heldBack()
 }
 
 // Reach returns when the tracker has everything up to m. What is missing is read from the store at once.
