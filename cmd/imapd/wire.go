@@ -241,6 +241,7 @@ func settings(c *config.Config) imapserver.Settings {
 	s.MaxConnections, s.MaxPerUser, s.MaxPerAddress = c.IMAP.MaxConnections, c.IMAP.MaxPerUser, c.IMAP.MaxPerAddress
 	s.AppendLimit = int64(c.IMAP.AppendLimit)
 	s.MaxBadCommands = c.IMAP.MaxBadCommands
+	s.MaxKeywords = c.Store.MaxKeywords
 	s.Command.Line, s.Command.Literal, s.Command.Command = int(c.IMAP.MaxLine), int(c.IMAP.MaxLiteral), int(c.IMAP.MaxCommand)
 	s.LoginTimeout = c.IMAP.LoginTimeout
 	s.CommandTimeout = c.IMAP.CommandTimeout
