@@ -3,7 +3,6 @@ package e2e
 import (
 	"errors"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -155,7 +154,7 @@ func startDovecot(t *testing.T, maildir string) *dovecot.Server {
 		}
 	})
 	if maildir != "" {
-		if err := s.SetMail("ada", os.DirFS(maildir)); err != nil {
+		if err := s.SetMail("ada", maildir); err != nil {
 			t.Fatal(err)
 		}
 	}

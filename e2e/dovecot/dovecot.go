@@ -116,18 +116,31 @@ func start(ctx context.Context, c Config, dir string) (*Server, error) {
 // Mail is the folder of a user's Maildir.
 func (s *Server) Mail(name string) string { return filepath.Join(s.dir, "mail", name, "Maildir") }
 
-// SetMail makes the content of a folder the Maildir of a user who has none yet.
-func (s *Server) SetMail(name string, content fs.FS) error {
-	home := filepath.Dir(s.Mail(name))
-	if err := os.CopyFS(s.Mail(name), content); err != nil {
-		return err
-	}
+// SetMail makes a copy of a folder, with its times, the Maildir of a user who
+// has none yet.
+func (s *Server) SetMail(name, folder string) error {
 	uid, gid, err := owner(s.mailUser)
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(home, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, os.Chown(path, uid, gid))
+	if err := os.CopyFS(s.Mail(name), os.DirFS(folder)); err != nil {
+		return err
+	}
+	home := filepath.Dir(s.Mail(name))
+	return filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.Type().IsRegular() {
+			info, err := os.Stat(filepath.Join(folder, strings.TrimPrefix(path, s.Mail(name))))
+			if err != nil {
+				return err
+			}
+			if err := os.Chtimes(path, info.ModTime(), info.ModTime()); err != nil {
+				return err
+			}
+		}
+		return os.Chown(path, uid, gid)
 	})
 }
 

@@ -51,7 +51,7 @@ UPDATE = INBOX + "inbox?.updateFolder(null); return !!inbox;"
 SHOW = INBOX + """
 const w = Services.wm.getMostRecentWindow("mail:3pane");
 const pane = w.document.getElementById("tabmail")?.currentAbout3Pane;
-if (!pane?.displayFolder) return false;
+if (!pane?.folderTree) return false; // still loading
 if (pane.gFolder?.URI == inbox.URI && pane.gDBView) return true;
 w.moveTo(0, 0);
 w.resizeTo(1400, 900);
