@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore/feedcodec"
@@ -109,7 +108,7 @@ func (s *Store) attempt(ctx context.Context, group []*request, guess *box) error
 		return nil
 	}
 	err = send(ctx, t.c, t.last(), t.guess)
-	if err != nil && severed(err) && !pgconn.SafeToRetry(err) {
+	if _, never := errors.AsType[unsent](err); severed(err) && !never {
 		err = s.resolve(t, err)
 	}
 	if err != nil {

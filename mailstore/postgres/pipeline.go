@@ -51,20 +51,17 @@ func send(ctx context.Context, c *pgx.Conn, list []stmt, early bool) error {
 		return wireError(err)
 	}
 	first := receive(p, c, list)
-	if err := p.Close(); err != nil && (first == nil || !errors.Is(err, first)) {
-		if first == nil || severed(wireError(err)) {
-			first = wireError(err)
-		}
+	// After an error it still has to be learnt whether the connection is alive.
+	if err := wireError(p.Close()); err != nil && (first == nil || severed(err) && !severed(first)) {
+		first = err
 	}
 	return first
 }
 
-// unsent wraps an error from before the statements were sent. It is for
-// pgconn.SafeToRetry.
+// unsent wraps an error from before the statements were sent.
 type unsent struct{ error }
 
-func (u unsent) Unwrap() error     { return u.error }
-func (u unsent) SafeToRetry() bool { return true }
+func (u unsent) Unwrap() error { return u.error }
 
 // receive reads the results up to the first error.
 func receive(p *pgconn.Pipeline, c *pgx.Conn, list []stmt) error {
@@ -91,9 +88,13 @@ func receive(p *pgconn.Pipeline, c *pgx.Conn, list []stmt) error {
 			return wireError(err)
 		}
 	}
-	// The transaction's own end: an error of COMMIT comes here.
-	if _, err := p.GetResults(); err != nil {
+	// The transaction's own end: an error of its commit comes here.
+	res, err := p.GetResults()
+	if err != nil {
 		return wireError(err)
+	}
+	if _, ok := res.(*pgconn.PipelineSync); !ok {
+		return &connError{fmt.Errorf("the end was answered with %T", res)}
 	}
 	return nil
 }
