@@ -19,7 +19,7 @@ func (c *conn) useCondStore() {
 }
 
 // highestModSeq tells HIGHESTMODSEQ. It is told again even if nothing has changed: a client
-// goes by what came with its latest command (RFC 7162 §6).
+// goes by what came with its latest command (RFC 7162 §3.2).
 func (c *conn) highestModSeq(m mailbox.ModSeq) {
 	c.enc.NumberCode("", imap.StatusResponseTypeOK, "HIGHESTMODSEQ", uint64(m), "highest mod-sequence")
 }

@@ -35,20 +35,21 @@ const patience = 20 * time.Second
 
 // A host is a server on real loopback sockets. Its user alice has the password of fakeAuth.
 type host struct {
-	t      *testing.T
+	t      testing.TB
 	server *imapserver.Server
 	store  mailstore.Store
 	user   mailbox.User
 	log    *testLog
 	served sync.WaitGroup
 	closed bool
+
+	options imapserver.Options // of server
 }
 
 // newHost starts a server that listens nowhere yet.
-func newHost(t *testing.T, settings imapserver.Settings) *host {
+func newHost(t testing.TB, settings imapserver.Settings) *host {
 	t.Helper()
 	h := &host{t: t, log: &testLog{}}
-	log := zerolog.New(h.log)
 	bus := eventbus.New(eventbus.Options{Log: zerolog.Nop()})
 	store, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Publish: bus.Publish, Log: zerolog.Nop()})
 	if err != nil {
@@ -59,11 +60,11 @@ func newHost(t *testing.T, settings imapserver.Settings) *host {
 	if h.user, err = store.AddUser(t.Context(), mailbox.User{Name: "alice"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	h.server, err = imapserver.New(imapserver.Options{
-		Store: store, Trackers: trackers, Auth: fakeAuth{store}, Settings: settings, Log: log,
+	h.options = imapserver.Options{
+		Store: store, Trackers: trackers, Auth: fakeAuth{store}, Settings: settings, Log: zerolog.New(h.log),
 		TLS: &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}},
-	})
-	if err != nil {
+	}
+	if h.server, err = imapserver.New(h.options); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -73,9 +74,7 @@ func newHost(t *testing.T, settings imapserver.Settings) *host {
 		if err := store.Close(); err != nil {
 			t.Error("store:", err)
 		}
-		if s := h.log.String(); strings.Contains(s, "panic") {
-			t.Error("the server has recovered from a panic:", s)
-		}
+		h.noPanic(t)
 	})
 	return h
 }
@@ -94,6 +93,14 @@ func (h *host) shutdown() {
 	h.served.Wait()
 }
 
+// noPanic fails if the server has had to recover from a panic.
+func (h *host) noPanic(t testing.TB) {
+	t.Helper()
+	if s := h.log.String(); strings.Contains(s, `"panic"`) {
+		t.Error("the server has recovered from a panic:", s)
+	}
+}
+
 // listen begins to serve a new address and returns it.
 func (h *host) listen(o imapserver.ListenerOptions) string {
 	h.t.Helper()
@@ -101,13 +108,18 @@ func (h *host) listen(o imapserver.ListenerOptions) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.serve(ln, o)
+	return ln.Addr().String()
+}
+
+// serve serves the clients of ln, and allows logins without TLS.
+func (h *host) serve(ln net.Listener, o imapserver.ListenerOptions) {
 	o.PlaintextAuth = imapserver.PlaintextAlways
 	h.served.Go(func() {
 		if err := h.server.Serve(context.Background(), ln, o); err != nil {
 			h.t.Error("serve:", err)
 		}
 	})
-	return ln.Addr().String()
 }
 
 // deliver puts messages of about size octets into alice's INBOX, not by IMAP.
@@ -253,6 +265,16 @@ func (c *client) ok(command string) []string {
 		c.t.Fatalf("%s: %s", command, tagged)
 	}
 	return untagged
+}
+
+// news returns the next line that is not just a sign of life.
+func (c *client) news() string {
+	c.t.Helper()
+	for {
+		if s := c.line(); s != "* OK Still here" {
+			return s
+		}
+	}
 }
 
 // idle begins IDLE in INBOX.

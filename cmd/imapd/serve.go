@@ -160,6 +160,7 @@ func (s *server) run(ctx context.Context) error {
 		}
 		return nil
 	})
+	serving.Go(func() { trim(ctx) })
 	notify("READY=1")
 	s.log.Info().Str("version", version).Msg("serving")
 	for ctx.Err() == nil {

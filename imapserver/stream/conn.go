@@ -107,10 +107,6 @@ func (c *Conn) StartDeflate(d *Deflate, unread int) error {
 	if err := c.socket.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	// A deadline left by the last Read would end the inflater, and none can be set any more.
-	if err := c.socket.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
 	c.deflate, c.inflate = d, newInflater(c.top())
 	return nil
 }

@@ -26,11 +26,12 @@ func (d *Decoder) next() error {
 		line = d.long
 	}
 	d.seg = line
+	if err == io.EOF && len(line) > d.Limits.Line {
+		d.cut, d.over = true, len(line)
+		return &TooBigError{What: "line", Limit: int64(d.Limits.Line)}
+	}
 	if err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return err
+		return unexpected(err)
 	}
 	d.seg = trimLineEnd(line)
 	if len(d.seg) > d.Limits.Line {

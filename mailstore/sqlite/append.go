@@ -10,6 +10,7 @@ import (
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
 	"github.com/starling-mail/starling/mailstore/incoming"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -86,7 +87,7 @@ func (t *tx) append(op string, b *box, list []newMessage) (*mailbox.Change, erro
 		return nil, err
 	}
 	c := t.next(b)
-	var flags flagging
+	var flags rules.Flagging
 	spelling := &vocabulary{t: t, op: op, box: b.num}
 	for _, m := range list {
 		if m.uid != 0 && m.uid < b.Counts.UIDNext {
@@ -105,10 +106,10 @@ func (t *tx) append(op string, b *box, list []newMessage) (*mailbox.Change, erro
 			return nil, err
 		}
 		b.count(1, m.draft.Bytes, f.System)
-		addUID(&c.Added, uid)
-		flags.add(uid, f)
+		rules.AddUID(&c.Added, uid)
+		flags.Add(uid, f)
 	}
-	c.Flags = flags.changes()
+	c.Flags = flags.Changes()
 	return c, t.conclude(b, c)
 }
 

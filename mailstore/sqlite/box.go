@@ -1,13 +1,11 @@
 package sqlite
 
 import (
-	"strings"
-	"time"
-
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -30,7 +28,7 @@ func (b *box) scan(r *sqlite3.Stmt) {
 	copy(b.ID[:], r.Bytes(2))
 	copy(b.Account[:], r.Bytes(3))
 	b.Name = r.Text(4)
-	b.SpecialUse = parseUse(r.Text(5))
+	b.SpecialUse = rules.ParseUse(r.Text(5))
 	b.UIDValidity = uint32(r.Int(6))
 	b.ModSeq = mailbox.ModSeq(r.Int(8))
 	b.floor = mailbox.ModSeq(r.Int(9))
@@ -39,13 +37,6 @@ func (b *box) scan(r *sqlite3.Stmt) {
 		Messages: uint32(r.Int(11)), Unseen: uint32(r.Int(12)), Deleted: uint32(r.Int(13)),
 		Size: r.Int(14), DeletedSize: r.Int(15), UIDNext: imap.UID(r.Int(7)),
 	}
-}
-
-func parseUse(s string) (use []imap.MailboxAttr) {
-	for attr := range strings.FieldsSeq(s) {
-		use = append(use, imap.MailboxAttr(attr))
-	}
-	return use
 }
 
 // findBox reads one box by its ID.
@@ -90,50 +81,4 @@ func (t *tx) conclude(b *box, c *mailbox.Change) error {
 }
 
 // count adds (n = 1) or removes (n = -1) a message of that size and flags.
-func (b *box) count(n int, size int64, f mailbox.SystemFlags) {
-	c := &b.Counts
-	c.Messages += uint32(n)
-	c.Size += int64(n) * size
-	if f&mailbox.Seen == 0 {
-		c.Unseen += uint32(n)
-	}
-	if f&mailbox.Deleted != 0 {
-		c.Deleted += uint32(n)
-		c.DeletedSize += int64(n) * size
-	}
-}
-
-// A flagging collects which messages have which flags, for a Change.
-type flagging struct {
-	order []mailbox.Flags
-	sets  map[mailbox.Flags]*imap.UIDSet
-}
-
-// add notes the flags of a message; UIDs come in ascending order.
-func (g *flagging) add(uid imap.UID, f mailbox.Flags) {
-	set := g.sets[f]
-	if set == nil {
-		if g.sets == nil {
-			g.sets = make(map[mailbox.Flags]*imap.UIDSet)
-		}
-		set = new(imap.UIDSet)
-		g.sets[f] = set
-		g.order = append(g.order, f)
-	}
-	addUID(set, uid)
-}
-
-func (g *flagging) changes() (list []mailbox.FlagChange) {
-	for _, f := range g.order {
-		list = append(list, mailbox.FlagChange{UIDs: *g.sets[f], Flags: f})
-	}
-	return list
-}
-
-// timeOf makes a time of Unix seconds and seconds east of UTC.
-func timeOf(unix, zone int64) time.Time {
-	if zone == 0 {
-		return time.Unix(unix, 0).UTC()
-	}
-	return time.Unix(unix, 0).In(time.FixedZone("", int(zone)))
-}
+func (b *box) count(n int, size int64, f mailbox.SystemFlags) { rules.Count(&b.Counts, n, size, f) }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/feedcodec"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -140,17 +142,16 @@ func recount(db *sqlite3.Conn, b *box) (faults []string, err error) {
 func expungeLogFaults(db *sqlite3.Conn, b *box) (faults []string, err error) {
 	live := imap.UIDSet{}
 	if err := rows(db, `SELECT uid FROM messages WHERE box = ? ORDER BY uid`, func(r *sqlite3.Stmt) error {
-		addUID(&live, imap.UID(r.Int(0)))
+		rules.AddUID(&live, imap.UID(r.Int(0)))
 		return nil
 	}, b.num); err != nil {
 		return nil, err
 	}
 	err = rows(db, `SELECT modseq, uids FROM expunged WHERE box = ? ORDER BY modseq`, func(r *sqlite3.Stmt) error {
 		at := r.Int(0)
-		d := &decoder{b: r.Bytes(1)}
-		gone := d.uids()
+		gone, err := feedcodec.DecodeUIDs(r.Bytes(1))
 		switch {
-		case d.failed:
+		case err != nil:
 			faults = append(faults, fmt.Sprintf("the expunge log at modseq %d cannot be read", at))
 		case mailbox.ModSeq(at) > b.ModSeq:
 			faults = append(faults, fmt.Sprintf("the expunge log has modseq %d, the mailbox %d", at, b.ModSeq))

@@ -197,6 +197,21 @@ func TestBackup(t *testing.T) {
 			t.Errorf("body of %d (message %d): %d bytes", uid, n, len(got))
 		}
 	}
+	// Nothing that was told after the backup is told again of something else.
+	told, err := s.Snapshot(t.Context(), inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, err := copied.Snapshot(t.Context(), inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if snap.Counts.UIDNext < told.Counts.UIDNext+1000 || snap.ModSeq <= told.ModSeq || snap.Line == told.Line || snap.UIDValidity != told.UIDValidity {
+		t.Errorf("the copy goes on with %+v, the store is at %+v", snap.Info, told.Info)
+	}
+	if _, ok, err := copied.ChangesSince(t.Context(), inbox, told.ModSeq); ok || err != nil {
+		t.Errorf("changes since what the copy has not seen: %v, %v", ok, err)
+	}
 	// The copy goes its own way: cursors from before hold, later ones do not.
 	add(t, copied, inbox, mail(51, 1000))
 	if events, _, err := copied.ReadFeed(t.Context(), cursor, 10); err != nil || len(events) != 1 || events[0].Account != a {

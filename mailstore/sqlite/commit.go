@@ -18,7 +18,7 @@ func (w *writer) begin() error {
 			return unavailable("write", err)
 		}
 	}
-	w.dirty = false
+	w.dirty, w.start = false, w.seq
 	if err := w.c.Exec("BEGIN IMMEDIATE"); err != nil {
 		return w.abandon(err)
 	}
@@ -41,16 +41,18 @@ func (w *writer) abandon(cause error) error {
 
 // commit makes the transaction durable, or finds out whether it is.
 func (w *writer) commit() error {
-	want := w.commits
-	if w.dirty {
-		want++
-		if err := w.c.Exec(`UPDATE store SET commits = ?`, want); err != nil {
+	// What tells later whether this was committed: the feed's last row or, for what
+	// makes no event, a counter.
+	seq, commits := w.seq, w.commits
+	if w.dirty && seq == w.start {
+		commits++
+		if err := w.c.Exec(`UPDATE store SET commits = ?`, commits); err != nil {
 			return w.abandon(err)
 		}
 	}
 	err := w.c.Exec("COMMIT")
 	if err == nil {
-		w.commits = want
+		w.commits = commits
 		return nil
 	}
 	if db, ok := errors.AsType[*sqlite3.Error](err); ok && db.Full() {
@@ -59,13 +61,13 @@ func (w *writer) commit() error {
 	}
 	// After a failed write or fsync nobody knows what the disk holds: the commit
 	// mark may be in the log although SQLite says it failed, and the system may
-	// have marked pages as written that were not. A full checkpoint writes everything that
-	// counts anew, and drops the rest; then the counter tells.
+	// have marked pages as written that were not. A full checkpoint writes
+	// everything that counts anew, and drops the rest; then the database tells.
 	w.give(err)
 	if e := w.reopen(); e != nil {
 		return unknown("commit", errors.Join(err, e))
 	}
-	if w.dirty && w.commits == want {
+	if w.dirty && w.seq == seq && w.commits == commits {
 		return nil
 	}
 	return unavailable("commit", err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -75,7 +76,7 @@ func (t *tx) transfer(op string, src, dst *box, uids imap.UIDSet, move bool) (ou
 		}
 	}
 	added := t.next(dst)
-	var flags flagging
+	var flags rules.Flagging
 	spelling := &vocabulary{t: t, op: op, box: dst.num}
 	for _, m := range list {
 		if m.flags, err = spelling.use(m.flags, true); err != nil {
@@ -94,11 +95,11 @@ func (t *tx) transfer(op string, src, dst *box, uids imap.UIDSet, move bool) (ou
 			}
 		}
 		dst.count(1, m.size, m.flags.System)
-		addUID(&out.Source, imap.UID(m.uid))
-		addUID(&added.Added, uid)
-		flags.add(uid, m.flags)
+		rules.AddUID(&out.Source, imap.UID(m.uid))
+		rules.AddUID(&added.Added, uid)
+		flags.Add(uid, m.flags)
 	}
-	added.Flags = flags.changes()
+	added.Flags = flags.Changes()
 	out.Dest, out.Change = added.Added, added
 	if err := t.conclude(dst, added); err != nil || !move {
 		return out, err
@@ -116,14 +117,14 @@ func (t *tx) transfer(op string, src, dst *box, uids imap.UIDSet, move bool) (ou
 
 // selectCopying reads the messages to be copied, at most as many as allowed.
 func (t *tx) selectCopying(op string, src *box, uids imap.UIDSet) (list []copying, err error) {
-	words := words{}
+	words := rules.Words{}
 	for _, r := range uids {
 		if err := t.rows(`SELECT uid, size, body, flags, keywords FROM messages WHERE box = ? AND uid BETWEEN ? AND ? ORDER BY uid`, func(r *sqlite3.Stmt) error {
 			if len(list) == t.s.o.MaxCopy {
 				return refuse(mailbox.Limit, op, "too many messages at once")
 			}
 			list = append(list, copying{r.Int(0), r.Int(1), r.Int(2),
-				mailbox.Flags{System: mailbox.SystemFlags(r.Int(3)), Keywords: words.text(r.Bytes(4))}})
+				mailbox.Flags{System: mailbox.SystemFlags(r.Int(3)), Keywords: words.Text(r.Bytes(4))}})
 			return nil
 		}, src.num, uint32(r.Start), uint32(r.Stop)); err != nil {
 			return nil, err

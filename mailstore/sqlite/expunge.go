@@ -6,6 +6,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore/feedcodec"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -40,7 +42,7 @@ func (t *tx) expunge(op string, b *box, uids imap.UIDSet) (*mailbox.Change, erro
 			if flags&mailbox.Deleted == 0 {
 				return nil
 			}
-			addUID(&gone, imap.UID(r.Int(0)))
+			rules.AddUID(&gone, imap.UID(r.Int(0)))
 			bodies = append(bodies, r.Int(3))
 			b.count(-1, r.Int(2), flags)
 			usage.Storage -= r.Int(2)
@@ -83,7 +85,7 @@ func (t *tx) remove(box int64, gone imap.UIDSet) error {
 // concludeExpunge writes the expunge log besides what conclude does.
 func (t *tx) concludeExpunge(b *box, c *mailbox.Change) error {
 	if err := t.exec(`INSERT INTO expunged (box, modseq, at, uids) VALUES (?, ?, ?, ?)`,
-		b.num, int64(c.ModSeq), t.now.Unix(), appendUIDs(nil, c.Expunged)); err != nil {
+		b.num, int64(c.ModSeq), t.now.Unix(), feedcodec.AppendUIDs(nil, c.Expunged)); err != nil {
 		return err
 	}
 	return t.conclude(b, c)

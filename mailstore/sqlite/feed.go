@@ -7,6 +7,7 @@ import (
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/feedcodec"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -71,7 +72,7 @@ func (s *Store) ReadFeed(ctx context.Context, after mailstore.Cursor, limit int)
 			return lost
 		}
 		return rows(c, `SELECT seq, at, event FROM feed WHERE seq > ? ORDER BY seq LIMIT ?`, func(r *sqlite3.Stmt) error {
-			e, err := decodeEvent(r.Bytes(2))
+			e, err := feedcodec.Decode(r.Bytes(2))
 			if err != nil {
 				return &mailbox.Error{Kind: mailbox.Corrupt, Op: op, Err: err}
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -42,16 +43,16 @@ func (t *tx) updateFlags(op string, b *box, uids imap.UIDSet, u mailstore.FlagUp
 		return out, err
 	}
 	var list []reflagging
-	words := words{}
+	words := rules.Words{}
 	for _, r := range uids {
 		if err := t.rows(`SELECT uid, modseq, flags, keywords, size FROM messages WHERE box = ? AND uid BETWEEN ? AND ? ORDER BY uid`, func(r *sqlite3.Stmt) error {
 			uid := imap.UID(r.Int(0))
 			if u.UnchangedSince != nil && mailbox.ModSeq(r.Int(1)) > *u.UnchangedSince {
-				addUID(&out.Modified, uid)
+				rules.AddUID(&out.Modified, uid)
 				return nil
 			}
-			from := mailbox.Flags{System: mailbox.SystemFlags(r.Int(2)), Keywords: words.text(r.Bytes(3))}
-			if to := changed(from, u.Op, flags); to != from {
+			from := mailbox.Flags{System: mailbox.SystemFlags(r.Int(2)), Keywords: words.Text(r.Bytes(3))}
+			if to := rules.Apply(from, u.Op, flags); to != from {
 				list = append(list, reflagging{uid, r.Int(4), from, to})
 			}
 			return nil
@@ -63,7 +64,7 @@ func (t *tx) updateFlags(op string, b *box, uids imap.UIDSet, u mailstore.FlagUp
 		return out, nil
 	}
 	c := t.next(b)
-	var told flagging
+	var told rules.Flagging
 	for _, m := range list {
 		if err := t.exec(`UPDATE messages SET flags = ?, keywords = ?, modseq = ? WHERE box = ? AND uid = ?`,
 			int(m.to.System), m.to.Keywords, int64(c.ModSeq), b.num, uint32(m.uid)); err != nil {
@@ -71,21 +72,9 @@ func (t *tx) updateFlags(op string, b *box, uids imap.UIDSet, u mailstore.FlagUp
 		}
 		b.count(-1, m.size, m.from.System)
 		b.count(1, m.size, m.to.System)
-		told.add(m.uid, m.to)
+		told.Add(m.uid, m.to)
 	}
-	c.Flags = told.changes()
+	c.Flags = told.Changes()
 	out.Change = c
 	return out, t.conclude(b, c)
-}
-
-// changed returns the flags that a STORE of flags makes of from.
-func changed(from mailbox.Flags, op imap.StoreFlagsOp, flags mailbox.Flags) mailbox.Flags {
-	switch op {
-	case imap.StoreFlagsAdd:
-		return from.Union(flags)
-	case imap.StoreFlagsDel:
-		return from.Without(flags)
-	default:
-		return flags
-	}
 }

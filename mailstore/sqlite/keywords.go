@@ -9,21 +9,6 @@ import (
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
-// words keeps one string of each text that rows have many times.
-type words map[string]string
-
-func (w words) text(b []byte) string {
-	if len(b) == 0 {
-		return ""
-	}
-	s, ok := w[string(b)]
-	if !ok {
-		s = string(b)
-		w[s] = s
-	}
-	return s
-}
-
 // keywordList reads the keywords of a mailbox in the order of their first use.
 func keywordList(c *sqlite3.Conn, box int64) (list []string, err error) {
 	err = rows(c, `SELECT name FROM keywords WHERE box = ? ORDER BY n`, func(r *sqlite3.Stmt) error {

@@ -35,7 +35,7 @@ func (s *Store) maintain(ctx context.Context) {
 // trims the feed and the expunge log.
 func (s *Store) Maintain(ctx context.Context) error {
 	for _, task := range []func(*tx) (more bool, err error){
-		(*tx).clearBox, (*tx).clearAccount, (*tx).trimFeed, (*tx).trimExpunged,
+		(*tx).clearBox, (*tx).clearAccount, (*tx).trimFeed,
 	} {
 		for more := true; more; {
 			if err := s.write(ctx, "maintain", func(t *tx) (err error) {
@@ -45,6 +45,9 @@ func (s *Store) Maintain(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if err := s.trimExpunged(ctx); err != nil {
+		return err
 	}
 	return s.clearBlobs(ctx)
 }
@@ -120,27 +123,36 @@ func (t *tx) trimFeed() (more bool, err error) {
 	return n == maintenanceStep, t.exec(`UPDATE store SET feed_floor = ?, feed_floor_at = ?`, seq, at)
 }
 
-// trimExpunged removes some rows of the expunge log that have passed their time,
-// and raises the floors of their mailboxes.
-func (t *tx) trimExpunged() (more bool, err error) {
-	before := t.now.Add(-t.s.o.ExpungeRetention).Unix()
+// trimExpunged removes rows of the expunge log that have passed their time, and
+// raises the floors of their mailboxes. It looks for them outside the writer, as
+// it has to read the whole log.
+func (s *Store) trimExpunged(ctx context.Context) error {
+	const op = "trim expunge log"
+	before := time.Now().Add(-s.o.ExpungeRetention).Unix()
 	type old struct{ box, modseq int64 }
-	var list []old
-	if err := t.rows(`SELECT box, modseq FROM expunged WHERE at < ? ORDER BY box, modseq LIMIT ?`, func(r *sqlite3.Stmt) error {
-		list = append(list, old{r.Int(0), r.Int(1)})
-		return nil
-	}, before, maintenanceStep); err != nil {
-		return false, err
-	}
-	for _, o := range list {
-		if err := t.exec(`DELETE FROM expunged WHERE box = ? AND modseq <= ?`, o.box, o.modseq); err != nil {
-			return false, err
+	for more := true; more; {
+		var list []old
+		if err := s.read(ctx, op, func(c *sqlite3.Conn) error {
+			return rows(c, `SELECT box, max(modseq) FROM expunged WHERE at < ? GROUP BY box LIMIT ?`, func(r *sqlite3.Stmt) error {
+				list = append(list, old{r.Int(0), r.Int(1)})
+				return nil
+			}, before, maintenanceStep)
+		}); err != nil {
+			return err
 		}
-		if err := t.exec(`UPDATE mailboxes SET floor = max(floor, ?) WHERE box = ?`, o.modseq, o.box); err != nil {
-			return false, err
+		for _, o := range list {
+			if err := s.write(ctx, op, func(t *tx) error {
+				if err := t.exec(`UPDATE mailboxes SET floor = max(floor, ?) WHERE box = ?`, o.modseq, o.box); err != nil {
+					return err
+				}
+				return t.exec(`DELETE FROM expunged WHERE box = ? AND modseq <= ?`, o.box, o.modseq)
+			}); err != nil {
+				return err
+			}
 		}
+		more = len(list) == maintenanceStep
 	}
-	return len(list) == maintenanceStep, nil
+	return nil
 }
 
 // clearBlobs deletes the files of blobs whose last message is gone. First the

@@ -4,19 +4,23 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver that goose works through
+
+	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
 // applicationID marks a database as one of ours ("Star").
 const applicationID = 0x53746172
 
-// pageSize of a new database, in bytes.
-const pageSize = 8192
+// pageSize of a new database, in bytes. With 8,192 an append writes half as much
+// again to the log.
+const pageSize = 4096
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -24,8 +28,10 @@ var migrations embed.FS
 // migrate brings the database at path to the newest schema, making it if there
 // is none. A database of another program, or of a newer version, is refused.
 func migrate(ctx context.Context, path string) (err error) {
-	dsn := fmt.Sprintf("file:%s?_pragma=page_size(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)",
-		(&url.URL{Path: path}).EscapedPath(), pageSize)
+	if err := claim(path); err != nil {
+		return err
+	}
+	dsn := fmt.Sprintf("file:%s?_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)", (&url.URL{Path: path}).EscapedPath())
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return err
@@ -36,9 +42,6 @@ func migrate(ctx context.Context, path string) (err error) {
 			err = e
 		}
 	}()
-	if err := claim(ctx, db); err != nil {
-		return err
-	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -61,21 +64,35 @@ func migrate(ctx context.Context, path string) (err error) {
 	return err
 }
 
-// claim writes the application id into a new database and checks an old one.
-func claim(ctx context.Context, db *sql.DB) error {
-	var id, tables int64
-	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+// claim makes a new database ours and checks that an old one is. What it sets
+// stays with the file.
+func claim(path string) (err error) {
+	c, err := sqlite3.Open(path, "")
+	if err != nil {
 		return err
 	}
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+	defer func() { err = errors.Join(err, c.Close()) }()
+	var id, tables int64
+	if _, err := row(c, "PRAGMA application_id", func(r *sqlite3.Stmt) { id = r.Int(0) }); err != nil {
+		return err
+	}
+	if _, err := row(c, "SELECT count(*) FROM sqlite_schema", func(r *sqlite3.Stmt) { tables = r.Int(0) }); err != nil {
 		return err
 	}
 	switch {
 	case id == applicationID:
 		return nil
 	case id != 0 || tables != 0:
-		return fmt.Errorf("not a mail store: it has application id %#x", id)
+		return fmt.Errorf("not a mail store: its application id is %#x", id)
 	}
-	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
-	return err
+	for _, pragma := range []string{
+		fmt.Sprintf("PRAGMA page_size = %d", pageSize), // before anything is written
+		"PRAGMA journal_mode = WAL",
+		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
+	} {
+		if err := c.Exec(pragma); err != nil {
+			return err
+		}
+	}
+	return nil
 }

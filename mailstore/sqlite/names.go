@@ -9,13 +9,9 @@ import (
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
-
-// specialUses are those that a mailbox can be made with (RFC 6154, RFC 8457).
-// \All and \Flagged would be views of other mailboxes, which this store has not.
-var specialUses = [...]imap.MailboxAttr{imap.MailboxAttrArchive, imap.MailboxAttrDrafts, imap.MailboxAttrImportant,
-	imap.MailboxAttrJunk, imap.MailboxAttrSent, imap.MailboxAttrTrash}
 
 // List implements mailstore.Mailboxes.
 func (s *Store) List(ctx context.Context, account mailbox.AccountID) (list []mailstore.Info, err error) {
@@ -127,7 +123,7 @@ func (t *tx) create(op string, acct int64, account mailbox.AccountID, name strin
 	case count >= int64(t.s.o.MaxMailboxes):
 		return b, refuse(mailbox.Limit, op, "too many mailboxes")
 	}
-	if use, err = checkUse(op, use, parseUse(uses)); err != nil {
+	if use, err = rules.CheckUse(op, use, rules.ParseUse(uses)); err != nil {
 		return b, err
 	}
 	b = box{acct: acct, Info: mailstore.Info{
@@ -137,13 +133,9 @@ func (t *tx) create(op string, acct int64, account mailbox.AccountID, name strin
 	if b.UIDValidity, err = t.uidValidity(acct); err != nil {
 		return b, err
 	}
-	words := make([]string, len(use))
-	for i, u := range use {
-		words[i] = string(u)
-	}
 	if err := t.exec(`INSERT INTO mailboxes (id, account, name, use, uidvalidity, uidnext, modseq, floor, recent_from,
 		messages, unseen, deleted, size, deleted_size) VALUES (?, ?, ?, ?, ?, 1, 1, 0, 1, 0, 0, 0, 0, 0)`,
-		b.ID[:], acct, name, strings.Join(words, " "), b.UIDValidity); err != nil {
+		b.ID[:], acct, name, rules.FormatUse(use), b.UIDValidity); err != nil {
 		return b, err
 	}
 	if _, err := t.row(`SELECT last_insert_rowid()`, func(r *sqlite3.Stmt) { b.num = r.Int(0) }); err != nil {
@@ -153,24 +145,6 @@ func (t *tx) create(op string, acct int64, account mailbox.AccountID, name strin
 		return b, refuse(mailbox.Limit, op, "too many mailboxes")
 	}
 	return b, t.emit(mailbox.Event{Kind: mailbox.EventCreated, Account: account, Mailbox: b.ID, Name: name})
-}
-
-// checkUse returns the special uses in their usual spelling, without repeats, or
-// why they cannot be given beside those that are taken.
-func checkUse(op string, use, taken []imap.MailboxAttr) (list []imap.MailboxAttr, err error) {
-	for _, u := range use {
-		i := slices.IndexFunc(specialUses[:], func(s imap.MailboxAttr) bool { return strings.EqualFold(string(s), string(u)) })
-		if i < 0 {
-			return nil, refuse(mailbox.Cannot, op, "no such special use")
-		}
-		if slices.Contains(taken, specialUses[i]) {
-			return nil, refuse(mailbox.Cannot, op, "another mailbox has that special use")
-		}
-		if !slices.Contains(list, specialUses[i]) {
-			list = append(list, specialUses[i])
-		}
-	}
-	return list, nil
 }
 
 // uidValidity gives out an account's next UIDVALIDITY: higher than all before,

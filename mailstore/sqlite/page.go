@@ -8,6 +8,7 @@ import (
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 	"github.com/starling-mail/starling/message"
 )
@@ -62,7 +63,7 @@ func (s *Store) Page(ctx context.Context, id mailbox.ID, uids imap.UIDSet, field
 		if !ok {
 			return refuse(mailbox.NonExistent, op, "no such mailbox")
 		}
-		words, size := words{}, 0
+		words, size := rules.Words{}, 0
 		q := pageQuery(fields)
 		for _, r := range uids {
 			if err := rows(c, q, func(r *sqlite3.Stmt) error {
@@ -98,15 +99,15 @@ func nextRow(p *mailstore.Page) *mailstore.Row {
 }
 
 // scanRow reads a row of pageQuery.
-func scanRow(r *sqlite3.Stmt, fields mailstore.Fields, words words, m *mailstore.Row) error {
+func scanRow(r *sqlite3.Stmt, fields mailstore.Fields, words rules.Words, m *mailstore.Row) error {
 	m.UID, m.ModSeq = imap.UID(r.Int(0)), mailbox.ModSeq(r.Int(1))
 	i := 2
 	if fields&mailstore.FieldFlags != 0 {
-		m.Flags = mailbox.Flags{System: mailbox.SystemFlags(r.Int(i)), Keywords: words.text(r.Bytes(i + 1))}
+		m.Flags = mailbox.Flags{System: mailbox.SystemFlags(r.Int(i)), Keywords: words.Text(r.Bytes(i + 1))}
 		i += 2
 	}
 	if fields&mailstore.FieldReceived != 0 {
-		m.Received = timeOf(r.Int(i), r.Int(i+1))
+		m.Received = rules.Time(r.Int(i), r.Int(i+1))
 		i += 2
 	}
 	if fields&mailstore.FieldSize != 0 {
@@ -114,7 +115,7 @@ func scanRow(r *sqlite3.Stmt, fields mailstore.Fields, words words, m *mailstore
 		i++
 	}
 	if fields&mailstore.FieldSaved != 0 {
-		m.Saved = timeOf(r.Int(i), 0)
+		m.Saved = rules.Time(r.Int(i), 0)
 		i++
 	}
 	if fields&mailstore.FieldIDs != 0 {

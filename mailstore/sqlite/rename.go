@@ -7,6 +7,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -80,17 +81,17 @@ func (t *tx) renameInbox(op string, inbox *box, to string) error {
 		return err
 	}
 	added, gone := t.next(&b), t.next(inbox)
-	var flags flagging
-	words := words{}
+	var flags rules.Flagging
+	words := rules.Words{}
 	if err := t.rows(`SELECT uid, flags, keywords FROM messages WHERE box = ? ORDER BY uid`, func(r *sqlite3.Stmt) error {
 		uid := imap.UID(r.Int(0))
-		addUID(&added.Added, uid)
-		flags.add(uid, mailbox.Flags{System: mailbox.SystemFlags(r.Int(1)), Keywords: words.text(r.Bytes(2))})
+		rules.AddUID(&added.Added, uid)
+		flags.Add(uid, mailbox.Flags{System: mailbox.SystemFlags(r.Int(1)), Keywords: words.Text(r.Bytes(2))})
 		return nil
 	}, inbox.num); err != nil {
 		return err
 	}
-	added.Flags = flags.changes()
+	added.Flags = flags.Changes()
 	gone.Expunged = added.Added
 	b.Counts = inbox.Counts
 	inbox.Counts = mailbox.Counts{UIDNext: inbox.Counts.UIDNext}

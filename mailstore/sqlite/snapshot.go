@@ -9,6 +9,8 @@ import (
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/feedcodec"
+	"github.com/starling-mail/starling/mailstore/rules"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -31,7 +33,7 @@ func (s *Store) Snapshot(ctx context.Context, id mailbox.ID) (*mailstore.Snapsho
 		n := 0
 		return rows(c, `SELECT uid, flags FROM messages WHERE box = ? ORDER BY uid`, func(r *sqlite3.Stmt) error {
 			uid := imap.UID(r.Int(0))
-			addUID(&snap.UIDs, uid)
+			rules.AddUID(&snap.UIDs, uid)
 			if snap.FirstUnseen == 0 && mailbox.SystemFlags(r.Int(1))&mailbox.Seen == 0 {
 				snap.FirstUnseen = uid
 			}
@@ -69,10 +71,9 @@ func (s *Store) ChangesSince(ctx context.Context, id mailbox.ID, since mailbox.M
 			return err
 		}
 		return rows(db, `SELECT uids FROM expunged WHERE box = ? AND modseq > ? ORDER BY modseq`, func(r *sqlite3.Stmt) error {
-			d := &decoder{b: r.Bytes(0)}
-			gone := d.uids()
-			if d.failed {
-				return &mailbox.Error{Kind: mailbox.Corrupt, Op: op, Err: errEncoding}
+			gone, err := feedcodec.DecodeUIDs(r.Bytes(0))
+			if err != nil {
+				return &mailbox.Error{Kind: mailbox.Corrupt, Op: op, Err: err}
 			}
 			c.Expunged.AddSet(gone)
 			return nil
@@ -93,22 +94,22 @@ func liveSince(db *sqlite3.Conn, b *box, since mailbox.ModSeq, c *mailbox.Change
 		flags mailbox.Flags
 	}
 	var list []live
-	words := words{}
+	words := rules.Words{}
 	if err := rows(db, `SELECT uid, created, flags, keywords FROM messages INDEXED BY messages_by_modseq WHERE box = ? AND modseq > ?`, func(r *sqlite3.Stmt) error {
 		list = append(list, live{imap.UID(r.Int(0)), mailbox.ModSeq(r.Int(1)) > since,
-			mailbox.Flags{System: mailbox.SystemFlags(r.Int(2)), Keywords: words.text(r.Bytes(3))}})
+			mailbox.Flags{System: mailbox.SystemFlags(r.Int(2)), Keywords: words.Text(r.Bytes(3))}})
 		return nil
 	}, b.num, int64(since)); err != nil {
 		return err
 	}
 	slices.SortFunc(list, func(x, y live) int { return cmp.Compare(x.uid, y.uid) })
-	var flags flagging
+	var flags rules.Flagging
 	for _, m := range list {
 		if m.added {
-			addUID(&c.Added, m.uid)
+			rules.AddUID(&c.Added, m.uid)
 		}
-		flags.add(m.uid, m.flags)
+		flags.Add(m.uid, m.flags)
 	}
-	c.Flags = flags.changes()
+	c.Flags = flags.Changes()
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	libsqlite "modernc.org/sqlite"
+
 	"github.com/starling-mail/starling/blob"
 	"github.com/starling-mail/starling/blob/fs"
 	"github.com/starling-mail/starling/mailbox"
@@ -89,6 +91,11 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.codec, err = incoming.NewCodec(!s.o.Uncompress); err != nil {
+		return err
+	}
+	// As every Linux distribution's SQLite does. It syncs what fsync does, but for
+	// the time of the last change; where there is none, fsync stays.
+	if _, err := libsqlite.Fdatasync(true); err != nil && !errors.Is(err, libsqlite.ErrFdatasyncUnavailable) {
 		return err
 	}
 	s.receiver = incoming.NewReceiver(s.o.Inline, s.o.Message, s.blobs, s.codec)

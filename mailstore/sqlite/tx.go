@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore/feedcodec"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -66,12 +67,8 @@ func rows(c *sqlite3.Conn, sql string, scan func(*sqlite3.Stmt) error, args ...a
 
 // emit adds an event to the feed and to what is published after the commit.
 func (t *tx) emit(e mailbox.Event) error {
-	b := appendEvent(nil, e)
-	if len(b) > maxFeedEvent {
-		b = appendEvent(nil, truncated(e))
-	}
 	t.w.seq++
-	if err := t.exec(`INSERT INTO feed (seq, at, event) VALUES (?, ?, ?)`, t.w.seq, t.now.UnixMicro(), b); err != nil {
+	if err := t.exec(`INSERT INTO feed (seq, at, event) VALUES (?, ?, ?)`, t.w.seq, t.now.UnixMicro(), feedcodec.Encode(e)); err != nil {
 		return err
 	}
 	t.events = append(t.events, e)

@@ -49,6 +49,7 @@ type writer struct {
 	// Owned by the writer's goroutine.
 	c       *sqlite3.Conn
 	seq     int64 // of the feed's last row
+	start   int64 // seq when the transaction began
 	commits int64 // store.commits as committed
 	dirty   bool  // this group has changed something
 	tried   time.Time

@@ -6,7 +6,7 @@ CREATE TABLE store (
     one           INTEGER PRIMARY KEY CHECK (one = 1),
     system        BLOB    NOT NULL, -- random: this store and no other
     line          INTEGER NOT NULL, -- Change.Line
-    commits       INTEGER NOT NULL, -- counts committed groups, to learn the outcome of one
+    commits       INTEGER NOT NULL, -- counts commits without an event, to learn the outcome of one
     feed_floor    INTEGER NOT NULL, -- the last trimmed row of the feed
     feed_floor_at INTEGER NOT NULL  -- and its time
 ) STRICT;

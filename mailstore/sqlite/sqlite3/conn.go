@@ -1,7 +1,8 @@
 // Package sqlite3 is a thin layer over SQLite's C interface as modernc.org/sqlite
 // carries it in Go. The store uses it instead of database/sql because it must see
 // whether a transaction still stands after an error, which database/sql hides, and
-// because a row read through it costs a fifth (see BenchmarkRows).
+// because reading a row costs about a third and no allocation, instead of seven
+// (BenchmarkRows).
 package sqlite3
 
 import (
@@ -24,7 +25,8 @@ type Conn struct {
 }
 
 // Open opens the database file at path, creating it if there is none. A vfs
-// other than "" names the layer to the operating system, see Faulty.
+// other than "" names the layer to the operating system, as one that a
+// test registered.
 func Open(path, vfs string) (*Conn, error) {
 	c := &Conn{tls: libc.NewTLS(), stmts: make(map[string]*Stmt)}
 	c.slot = libc.Xmalloc(c.tls, libc.Tsize_t(unsafe.Sizeof(uintptr(0))))

@@ -1,4 +1,4 @@
-package sqlite
+package feedcodec
 
 import (
 	"encoding/binary"
@@ -7,11 +7,12 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-var errEncoding = errors.New("bytes that this version does not understand")
+// ErrEncoding says that bytes are not what this version writes.
+var ErrEncoding = errors.New("bytes that this version does not understand")
 
-// appendUIDs writes a static set of UIDs: the number of ranges, then for each
+// AppendUIDs writes a static set of UIDs: the number of ranges, then for each
 // the distance of its start from the last one's end, and its length less one.
-func appendUIDs(dst []byte, set imap.UIDSet) []byte {
+func AppendUIDs(dst []byte, set imap.UIDSet) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(set)))
 	last := imap.UID(0)
 	for _, r := range set {
@@ -22,7 +23,18 @@ func appendUIDs(dst []byte, set imap.UIDSet) []byte {
 	return dst
 }
 
-// uids reads what appendUIDs wrote; an empty set is nil.
+// DecodeUIDs reads what AppendUIDs wrote, and no more. An empty set is nil. Its
+// error is ErrEncoding.
+func DecodeUIDs(b []byte) (imap.UIDSet, error) {
+	d := &decoder{b: b}
+	set := d.uids()
+	if d.failed || len(d.b) > 0 {
+		return nil, ErrEncoding
+	}
+	return set, nil
+}
+
+// uids reads what AppendUIDs wrote; an empty set is nil.
 func (d *decoder) uids() imap.UIDSet {
 	n := d.uvarint()
 	if n > uint64(len(d.b)/2) { // two bytes a range at least
@@ -47,21 +59,4 @@ func (d *decoder) uids() imap.UIDSet {
 		last = stop
 	}
 	return set
-}
-
-// addUID adds a UID above all that are in the set.
-func addUID(set *imap.UIDSet, uid imap.UID) {
-	if n := len(*set); n > 0 && (*set)[n-1].Stop+1 == uid {
-		(*set)[n-1].Stop = uid
-		return
-	}
-	*set = append(*set, imap.UIDRange{Start: uid, Stop: uid})
-}
-
-// countUIDs returns how many UIDs a static set has.
-func countUIDs(set imap.UIDSet) (n uint64) {
-	for _, r := range set {
-		n += uint64(r.Stop-r.Start) + 1
-	}
-	return n
 }

@@ -1,4 +1,7 @@
-package sqlite
+// Package feedcodec is the form in which back ends that keep mail themselves
+// write events into their feeds and sets of UIDs into their expunge logs. What
+// is written stays: a later version reads what an earlier one wrote.
+package feedcodec
 
 import (
 	"encoding/binary"
@@ -11,9 +14,8 @@ import (
 const (
 	// eventVersion is the first byte of an event in the feed.
 	eventVersion = 1
-	// maxFeedEvent is the size up to which the feed tells a Change in full; of a
-	// larger one it says only that it was (Change.Truncated). Publish gets all in full.
-	maxFeedEvent = 64 << 10
+	// maxEvent is the size up to which the feed tells a Change in full.
+	maxEvent = 64 << 10
 )
 
 // What of an Event is present.
@@ -34,8 +36,17 @@ func truncated(e mailbox.Event) mailbox.Event {
 	return e
 }
 
-// appendEvent writes e for the feed. The mailbox, account and kind of a Change
-// are the event's.
+// Encode writes an event for a feed. Of a Change that would take more than 64 KiB
+// the feed says only that it was (Change.Truncated).
+func Encode(e mailbox.Event) []byte {
+	b := appendEvent(nil, e)
+	if len(b) > maxEvent && e.Change != nil {
+		b = appendEvent(nil, truncated(e))
+	}
+	return b
+}
+
+// appendEvent writes e. The mailbox, account and kind of a Change are the event's.
 func appendEvent(dst []byte, e mailbox.Event) []byte {
 	var flags byte
 	set := func(bit byte, present bool) {
@@ -67,8 +78,8 @@ func appendEvent(dst []byte, e mailbox.Event) []byte {
 		dst = binary.AppendUvarint(dst, c.Line)
 		dst = binary.AppendUvarint(dst, uint64(c.Prev))
 		dst = binary.AppendUvarint(dst, uint64(c.ModSeq-c.Prev))
-		dst = appendUIDs(dst, c.Added)
-		dst = appendUIDs(dst, c.Expunged)
+		dst = AppendUIDs(dst, c.Added)
+		dst = AppendUIDs(dst, c.Expunged)
 		dst = binary.AppendUvarint(dst, uint64(len(c.Flags)))
 		for _, f := range c.Flags {
 			dst = append(dst, byte(f.Flags.System))
@@ -78,7 +89,7 @@ func appendEvent(dst []byte, e mailbox.Event) []byte {
 			} else {
 				dst = append(append(dst, 1), f.User[:]...)
 			}
-			dst = appendUIDs(dst, f.UIDs)
+			dst = AppendUIDs(dst, f.UIDs)
 		}
 		n := c.Counts
 		for _, v := range []uint64{uint64(n.Messages), uint64(n.Unseen), uint64(n.Deleted), uint64(n.Size), uint64(n.DeletedSize), uint64(n.UIDNext)} {
@@ -92,11 +103,11 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// decodeEvent reads what appendEvent wrote.
-func decodeEvent(b []byte) (e mailbox.Event, err error) {
+// Decode reads what Encode wrote. Its error is ErrEncoding.
+func Decode(b []byte) (e mailbox.Event, err error) {
 	d := &decoder{b: b}
 	if d.octet() != eventVersion {
-		return e, errEncoding
+		return e, ErrEncoding
 	}
 	e.Kind = mailbox.EventKind(d.octet())
 	flags := d.octet()
@@ -118,7 +129,7 @@ func decodeEvent(b []byte) (e mailbox.Event, err error) {
 		e.Change.Mailbox, e.Change.Account, e.Change.Truncated = e.Mailbox, e.Account, flags&eventTruncated != 0
 	}
 	if d.failed || len(d.b) > 0 {
-		return mailbox.Event{}, errEncoding
+		return mailbox.Event{}, ErrEncoding
 	}
 	return e, nil
 }

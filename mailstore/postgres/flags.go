@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/rules"
+)
+
+// A messageRow is what changes look at of a message.
+type messageRow struct {
+	uid, modseq, size, body int64
+	flags                   mailbox.Flags
+}
+
+// messageRows reads messages of a mailbox, at most limit of them, in ascending
+// order of UID. It needs no lock to be known, so it can be sent with what locks.
+func (t *tx) messageRows(id mailbox.ID, uids imap.UIDSet, limit int) (list []messageRow, err error) {
+	if len(uids) == 0 {
+		return nil, t.flush()
+	}
+	words := rules.Words{}
+	from, to := spans(uids)
+	err = t.rows(`SELECT m.uid, m.modseq, m.size, m.body, m.flags, m.keywords FROM mailboxes b, unnest($2::bigint[], $3::bigint[]) AS s(first, last), messages m
+		WHERE b.id = $1 AND m.account = b.account AND m.box = b.box AND m.uid BETWEEN s.first AND s.last ORDER BY m.uid LIMIT $4`, func(r pgx.Rows) error {
+		var m messageRow
+		var flags int16
+		var keywords []byte
+		if err := r.Scan(&m.uid, &m.modseq, &m.size, &m.body, &flags, &keywords); err != nil {
+			return err
+		}
+		m.flags = mailbox.Flags{System: mailbox.SystemFlags(flags), Keywords: words.Text(keywords)}
+		list = append(list, m)
+		return nil
+	}, id[:], from, to, limit)
+	return list, err
+}
+
+// UpdateFlags implements mailstore.Messages.
+func (s *Store) UpdateFlags(ctx context.Context, id mailbox.ID, uids imap.UIDSet, u mailstore.FlagUpdate) (mailstore.Flagged, error) {
+	const op = "store flags"
+	var out mailstore.Flagged
+	err := s.write(ctx, &request{op: op, boxes: []mailbox.ID{id}, reads: true, run: func(t *tx) error {
+		list, err := t.messageRows(id, uids, maxUID)
+		if err != nil {
+			return err
+		}
+		b, err := t.box(op, id)
+		if err != nil {
+			return err
+		}
+		out, err = t.updateFlags(op, b, list, u)
+		return err
+	}})
+	if err != nil {
+		return mailstore.Flagged{}, err
+	}
+	return out, nil
+}
+
+func (t *tx) updateFlags(op string, b *box, list []messageRow, u mailstore.FlagUpdate) (out mailstore.Flagged, err error) {
+	keywords := b.keywords
+	// Set and add need every keyword kept; deleting one that no message has does nothing.
+	flags, err := t.spell(op, b, u.Flags, u.Op != imap.StoreFlagsDel)
+	if err != nil {
+		return out, err
+	}
+	var uids []int64
+	var system []int16
+	var words []string
+	var told rules.Flagging
+	for _, m := range list {
+		if u.UnchangedSince != nil && mailbox.ModSeq(m.modseq) > *u.UnchangedSince {
+			rules.AddUID(&out.Modified, imap.UID(m.uid))
+			continue
+		}
+		to := rules.Apply(m.flags, u.Op, flags)
+		if to == m.flags {
+			continue
+		}
+		uids, system, words = append(uids, m.uid), append(system, int16(to.System)), append(words, to.Keywords)
+		b.count(-1, m.size, m.flags.System)
+		b.count(1, m.size, to.System)
+		told.Add(imap.UID(m.uid), to)
+	}
+	if len(uids) == 0 {
+		b.keywords = keywords // nothing has them
+		return out, nil
+	}
+	c := t.next(b)
+	t.exec(`UPDATE messages m SET flags = u.flags, keywords = u.keywords, modseq = $3 FROM unnest($4::bigint[], $5::smallint[], $6::text[]) AS u(uid, flags, keywords)
+		WHERE m.account = $1 AND m.box = $2 AND m.uid = u.uid`, b.acct, b.num, int64(c.ModSeq), uids, system, words)
+	c.Flags = told.Changes()
+	out.Change = c
+	t.conclude(b, c)
+	return out, nil
+}

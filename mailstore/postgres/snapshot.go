@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/feedcodec"
+	"github.com/starling-mail/starling/mailstore/rules"
+)
+
+// Snapshot implements mailstore.Mailboxes. It is one round trip; the server
+// tells ranges of UIDs, not each.
+func (s *Store) Snapshot(ctx context.Context, id mailbox.ID) (*mailstore.Snapshot, error) {
+	const op = "open mailbox"
+	var b box
+	snap := &mailstore.Snapshot{Line: s.line}
+	if err := s.readAll(ctx, op, []stmt{
+		{sql: subscribedQuery + `WHERE m.id = $1`, args: []any{id[:]}, scan: func(r pgx.Rows) error { return b.scan(r, &b.Subscribed) }},
+		{sql: `SELECT min(uid), max(uid) FROM (SELECT m.uid, m.uid - row_number() OVER (ORDER BY m.uid) AS part FROM mailboxes b, messages m
+			WHERE b.id = $1 AND m.account = b.account AND m.box = b.box) AS numbered GROUP BY part ORDER BY 1`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
+			var first, last int64
+			if err := r.Scan(&first, &last); err != nil {
+				return err
+			}
+			snap.UIDs = append(snap.UIDs, imap.UIDRange{Start: imap.UID(first), Stop: imap.UID(last)})
+			return nil
+		}},
+		{sql: `SELECT m.uid FROM mailboxes b, LATERAL (SELECT uid FROM messages WHERE account = b.account AND box = b.box AND flags & 1 = 0 ORDER BY uid LIMIT 1) AS m
+			WHERE b.id = $1 AND b.unseen > 0`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
+			var uid int64
+			err := r.Scan(&uid)
+			snap.FirstUnseen = imap.UID(uid)
+			return err
+		}},
+	}); err != nil {
+		return nil, err
+	}
+	if b.num == 0 {
+		return nil, refuse(mailbox.NonExistent, op, "no such mailbox")
+	}
+	snap.Info, snap.Floor, snap.Keywords = b.Info, b.floor, b.keywords
+	return snap, nil
+}
+
+// ChangesSince implements mailstore.Mailboxes. Its cost follows the changes, not
+// the mailbox.
+func (s *Store) ChangesSince(ctx context.Context, id mailbox.ID, since mailbox.ModSeq) (*mailbox.Change, bool, error) {
+	const op = "read changes"
+	type live struct {
+		uid   imap.UID
+		added bool
+		flags mailbox.Flags
+	}
+	var b box
+	var list []live
+	var gone imap.UIDSet
+	words := rules.Words{}
+	// There is no higher ModSeq, and PostgreSQL's numbers have a sign.
+	after := int64(min(since, 1<<63-1))
+	if err := s.readAll(ctx, op, []stmt{
+		{sql: boxQuery + `WHERE m.id = $1`, args: []any{id[:]}, scan: func(r pgx.Rows) error { return b.scan(r) }},
+		{sql: `SELECT m.uid, m.created, m.flags, m.keywords FROM mailboxes b, messages m
+			WHERE b.id = $1 AND b.floor <= $2 AND m.account = b.account AND m.box = b.box AND m.modseq > $2`, args: []any{id[:], after}, scan: func(r pgx.Rows) error {
+			var uid, created int64
+			var flags int16
+			var keywords []byte
+			if err := r.Scan(&uid, &created, &flags, &keywords); err != nil {
+				return err
+			}
+			list = append(list, live{imap.UID(uid), created > after, mailbox.Flags{System: mailbox.SystemFlags(flags), Keywords: words.Text(keywords)}})
+			return nil
+		}},
+		{sql: `SELECT e.uids FROM mailboxes b, expunged e WHERE b.id = $1 AND b.floor <= $2 AND e.account = b.account AND e.box = b.box AND e.modseq > $2
+			ORDER BY e.modseq`, args: []any{id[:], after}, scan: func(r pgx.Rows) error {
+			var set []byte
+			if err := r.Scan(&set); err != nil {
+				return err
+			}
+			uids, err := feedcodec.DecodeUIDs(set)
+			if err != nil {
+				return corrupt(op, err)
+			}
+			gone.AddSet(uids)
+			return nil
+		}},
+	}); err != nil {
+		return nil, false, err
+	}
+	if b.num == 0 {
+		return nil, false, refuse(mailbox.NonExistent, op, "no such mailbox")
+	}
+	if since < b.floor || since > b.ModSeq {
+		return nil, false, nil
+	}
+	c := &mailbox.Change{Mailbox: b.ID, Account: b.Account, Line: s.line, Prev: since, ModSeq: b.ModSeq, Counts: b.Counts, Expunged: gone}
+	slices.SortFunc(list, func(x, y live) int { return cmp.Compare(x.uid, y.uid) })
+	var flags rules.Flagging
+	for _, m := range list {
+		if m.added {
+			rules.AddUID(&c.Added, m.uid)
+		}
+		flags.Add(m.uid, m.flags)
+	}
+	c.Flags = flags.Changes()
+	return c, true, nil
+}
