@@ -44,6 +44,8 @@ type Control interface {
 	// Backup copies the store into a folder of the machine that it is on; kind Cannot where
 	// the store has no such thing. The path must be absolute.
 	Backup(ctx context.Context, folder string) error
+	// Cluster describes the cluster; kind Cannot where no server is in one.
+	Cluster(ctx context.Context) (Cluster, error)
 	// Mail returns a user's mail.
 	Mail(ctx context.Context, user string) (transfer.Store, error)
 

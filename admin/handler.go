@@ -54,6 +54,9 @@ func NewHandler(s *Service) http.Handler {
 	mux.Handle("POST /v1/backup", answer(func(ctx context.Context, _ *http.Request, in backupRequest) (none, error) {
 		return none{}, s.Backup(ctx, in.Folder)
 	}))
+	mux.Handle("GET /v1/cluster", answer(func(ctx context.Context, _ *http.Request, _ none) (Cluster, error) {
+		return s.Cluster(ctx)
+	}))
 	mux.HandleFunc("POST /v1/deliver", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		if err := s.Deliver(r.Context(), q.Get("to"), q.Get("from"), r.Body); err != nil {

@@ -20,6 +20,8 @@ type Service struct {
 	Accounts *auth.Service
 	// Delivery delivers into Store, such as an lmtp.Server.
 	Delivery Deliverer
+	// Members describes the cluster that the running server is in; nil: it is in none.
+	Members func() Cluster
 	// Closing ends what belongs to the Service; nil: nothing does. In a running server,
 	// which outlives its Service, it is nil.
 	Closing func() error

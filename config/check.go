@@ -21,6 +21,7 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkListeners(c)
 	d.checkMailboxes(c.Mailboxes.Default)
+	d.checkNodes(c)
 	for i, pair := range c.TLS.Certificates {
 		if pair.Cert == "" || pair.Key == "" {
 			d.fault(fmt.Sprintf("tls.certificates[%d]", i), "needs both cert and key")

@@ -20,6 +20,7 @@ type Config struct {
 	Mailboxes Mailboxes `toml:"mailboxes"`
 	EventBus  EventBus  `toml:"eventbus"`
 	Tracker   Tracker   `toml:"tracker"`
+	Cluster   Cluster   `toml:"cluster"`
 }
 
 // Server is what concerns the process.
@@ -132,7 +133,7 @@ type LMTP struct {
 
 // Store is where and how the mail is kept.
 type Store struct {
-	Kind             string        `toml:"kind" oneof:"sqlite"`
+	Kind             string        `toml:"kind" oneof:"sqlite postgres"`
 	Inline           Size          `toml:"inline" min:"1KiB" max:"1MiB"`
 	Compress         bool          `toml:"compress"`
 	Readers          int           `toml:"readers" min:"1" max:"1000"`
@@ -145,6 +146,24 @@ type Store struct {
 	MaxCopy          int           `toml:"max_copy" min:"1" max:"10000000"`
 	MaxDepth         int           `toml:"max_depth" min:"10" max:"1000"`
 	MaxParts         int           `toml:"max_parts" min:"100" max:"1000000"`
+	Postgres         Postgres      `toml:"postgres"`
+}
+
+// Kinds of stores.
+const (
+	StoreSQLite   = "sqlite"
+	StorePostgres = "postgres"
+)
+
+// Postgres is about the store of kind StorePostgres.
+type Postgres struct {
+	DSN            string        `toml:"dsn"`
+	Connections    int           `toml:"connections" min:"1" max:"10000"`
+	Timeout        time.Duration `toml:"timeout" min:"100ms" max:"10m"`
+	ResolveTimeout time.Duration `toml:"resolve_timeout" min:"100ms" max:"10m"`
+	// Blobs is the folder of large bodies; empty: blobs in data_dir, which is
+	// right for one node only.
+	Blobs string `toml:"blobs"`
 }
 
 // Quota are the limits of accounts that have none of their own.
@@ -175,4 +194,25 @@ type EventBus struct {
 type Tracker struct {
 	Budget  Size          `toml:"budget" min:"1MiB" max:"1TiB"`
 	GapWait time.Duration `toml:"gap_wait" min:"1ms" max:"10s"`
+}
+
+// Cluster is about the other nodes that serve the same mail.
+type Cluster struct {
+	Enabled     bool   `toml:"enabled"`
+	Name        string `toml:"name"` // empty: the machine's host name
+	ClusterName string `toml:"cluster_name"`
+	KeysFile    string `toml:"keys_file"`
+
+	// Addresses are numeric, host:port. The advertised ones may be empty.
+	Gossip          string `toml:"gossip"`
+	Stream          string `toml:"stream"`
+	AdvertiseGossip string `toml:"advertise_gossip"`
+	AdvertiseStream string `toml:"advertise_stream"`
+
+	Join           []string      `toml:"join"`
+	JoinFile       string        `toml:"join_file"`
+	Profile        string        `toml:"profile" oneof:"lan wan local"`
+	Codec          string        `toml:"codec" oneof:"msgpack json"`
+	RepairInterval time.Duration `toml:"repair_interval" min:"100ms" max:"1h"`
+	QueueLimit     int           `toml:"queue_limit" min:"1" max:"10000000"`
 }

@@ -63,7 +63,7 @@ func Default() *Config {
 			OverQuota:       "temporary",
 		},
 		Store: Store{
-			Kind:             "sqlite",
+			Kind:             StoreSQLite,
 			Inline:           64 << 10,
 			Compress:         true,
 			Readers:          4,
@@ -76,6 +76,7 @@ func Default() *Config {
 			MaxCopy:          100_000,
 			MaxDepth:         100,
 			MaxParts:         10_000,
+			Postgres:         Postgres{Connections: 16, Timeout: 30 * time.Second, ResolveTimeout: 10 * time.Second},
 		},
 		Quota: Quota{DefaultStorage: None, DefaultMessages: None},
 		Mailboxes: Mailboxes{Default: []Mailbox{
@@ -87,5 +88,15 @@ func Default() *Config {
 		}},
 		EventBus: EventBus{Delivery: "mixed", QueueLimit: 1024},
 		Tracker:  Tracker{Budget: 256 << 20, GapWait: 50 * time.Millisecond},
+		Cluster: Cluster{
+			ClusterName:    "starling",
+			KeysFile:       "cluster.keys",
+			Gossip:         "0.0.0.0:7946",
+			Stream:         "0.0.0.0:7947",
+			Profile:        "lan",
+			Codec:          "msgpack",
+			RepairInterval: 2 * time.Second,
+			QueueLimit:     64 << 10,
+		},
 	}
 }

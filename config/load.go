@@ -38,6 +38,9 @@ func (c *Config) resolve(folder string) {
 	data := &c.Server.DataDir
 	below(data, folder)
 	below(&c.Server.ControlSocket, *data)
+	below(&c.Store.Postgres.Blobs, *data)
+	below(&c.Cluster.KeysFile, *data)
+	below(&c.Cluster.JoinFile, *data)
 	for i := range c.TLS.Certificates {
 		below(&c.TLS.Certificates[i].Cert, *data)
 		below(&c.TLS.Certificates[i].Key, *data)

@@ -72,6 +72,31 @@ proxy_from = ["10.0.0.0/8"]
 			[]string{"f.toml:3: tls.certificates[0]: needs both", "f.toml:4: tls.certificates[0].kee: unknown key; allowed here: cert, key"}},
 		{"table wanted", "server = 1\n", []string{"f.toml:1: server: must be a table"}},
 		{"list wanted", "tls.certificates = 'x'\n", []string{"f.toml:1: tls.certificates: must be a list of tables"}},
+		{"postgres without a database", "[store]\nkind = 'postgres'\n", []string{`f.toml:1: store.postgres.dsn: must not be empty`}},
+		{"cluster over sqlite", "[cluster]\nenabled = true\n",
+			[]string{`f.toml:2: cluster.enabled: needs store.kind = "postgres": several nodes must share one database, and sqlite has one process only`}},
+		{"cluster", `
+[store]
+kind = "postgres"
+[store.postgres]
+dsn = "host=db"
+connections = 0
+[cluster]
+enabled = true
+keys_file = ""
+gossip = "node1:7946"
+advertise_stream = "0.0.0.0:7947"
+join = ["10.0.0.1", ""]
+codec = "xml"
+`, []string{
+			`f.toml:4: store.postgres.blobs: must name a folder that all nodes of the cluster share`,
+			`f.toml:6: store.postgres.connections: 0; allowed: a whole number, from 1 to 10000`,
+			`f.toml:9: cluster.keys_file: must not be empty`,
+			`f.toml:10: cluster.gossip: "node1:7946"; allowed: a numeric host:port`,
+			`f.toml:11: cluster.advertise_stream: "0.0.0.0:7947"; allowed: an address that others can reach`,
+			`f.toml:12: cluster.join[1]: must not be empty`,
+			`f.toml:13: cluster.codec: "xml"; allowed: msgpack, json`,
+		}},
 		{"mailboxes", "[mailboxes]\ndefault = [\n{name='Inbox'},\n{name='A',use='\\Sent'},\n{name='A',use='\\Sent'},{use='\\All'}]\n", []string{
 			`f.toml:3: mailboxes.default[0].name: INBOX is there in any case`,
 			`f.toml:5: mailboxes.default[2].name: "A" is there twice`,

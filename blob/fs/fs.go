@@ -20,19 +20,28 @@ import (
 
 // A Store keeps blobs below one folder, which is its own.
 type Store struct {
-	files Files
+	files    Files
+	incoming string // folder of this Store's unfinished blobs
 
 	mu     sync.Mutex
 	shards map[string]bool // folders that are known to exist durably
 }
 
-// incoming is the folder of unfinished blobs.
+// incoming is the folder of unfinished blobs, or how its name begins.
 const incoming = "incoming"
 
 // Open returns the store in the folder of files, OS(folder) in service. What
 // was left unfinished there by a process that died is removed, so only one Store may use a folder.
-func Open(files Files) (*Store, error) {
-	s := &Store{files: files, shards: make(map[string]bool)}
+func Open(files Files) (*Store, error) { return openAs(files, incoming) }
+
+// OpenShared is Open for one of several nodes that share the folder, each by a name
+// of its own, which can be that of a file.
+func OpenShared(files Files, node string) (*Store, error) {
+	return openAs(files, incoming+"-"+node)
+}
+
+func openAs(files Files, incoming string) (*Store, error) {
+	s := &Store{files: files, incoming: incoming, shards: make(map[string]bool)}
 	if err := s.folder(incoming); err != nil {
 		return nil, failure("open blobs", err)
 	}
@@ -78,7 +87,7 @@ func (s *Store) Put(ctx context.Context, id blob.ID, r io.Reader) (n int64, err 
 	if err := s.folder(dir); err != nil {
 		return 0, failure(op, err)
 	}
-	tmp := path.Join(incoming, id.String())
+	tmp := path.Join(s.incoming, id.String())
 	f, err := s.files.Create(tmp)
 	if err != nil {
 		return 0, failure(op, err)

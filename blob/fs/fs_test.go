@@ -151,6 +151,40 @@ func TestUnfinished(t *testing.T) {
 	}
 }
 
+// TestShared: what one node has not finished, another one's start leaves alone.
+func TestShared(t *testing.T) {
+	dir := t.TempDir()
+	files, err := fs.OS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores := make(map[string]*fs.Store)
+	for _, name := range []string{"n1", "n2"} {
+		if stores[name], err = fs.OpenShared(files, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, w := io.Pipe()
+	id, stored := blob.NewID(), make(chan error)
+	go func() {
+		_, err := stores["n1"].Put(t.Context(), id, r)
+		stored <- err
+	}()
+	if _, err := io.WriteString(w, "begun"); err != nil {
+		t.Fatal(err)
+	}
+	if stores["n2"], err = fs.OpenShared(files, "n2"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if err := <-stored; err != nil {
+		t.Fatal(err)
+	}
+	if got := string(get(t, stores["n2"], id)); got != "begun" {
+		t.Errorf("the other node reads %q", got)
+	}
+}
+
 func TestConcurrent(t *testing.T) {
 	s := open(t, t.TempDir())
 	var wg sync.WaitGroup

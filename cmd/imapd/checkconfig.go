@@ -40,5 +40,5 @@ func check(c *config.Config) error {
 	_, certs := certificates(c)
 	_, names := normalizer(c)
 	_, hash := hasher(c)
-	return errors.Join(certs, names, hash)
+	return errors.Join(certs, names, hash, checkCluster(c))
 }

@@ -102,7 +102,7 @@ deliver has those of sysexits.h.`,
 	}
 	root.PersistentFlags().StringVarP(&a.configFile, "config", "c", file, "configuration `file`; also by "+configVariable)
 	root.AddCommand(a.serveCommand(), a.checkConfigCommand(), a.userCommand(), a.quotaCommand(), a.importCommand(),
-		a.exportCommand(), a.deliverCommand(), a.checkStoreCommand(), a.backupCommand(), a.versionCommand())
+		a.exportCommand(), a.deliverCommand(), a.checkStoreCommand(), a.backupCommand(), a.clusterCommand(), a.versionCommand())
 	a.noteBegin(root)
 	return root
 }

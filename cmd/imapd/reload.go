@@ -28,9 +28,24 @@ func (s *server) reload() {
 	s.config.Store(&merged)
 	s.level.set(merged.Server.LogLevel)
 	s.imap.SetSettings(settings(&merged))
+	s.reloadKeys(&merged)
 	s.log.Info().Str("keys", strings.Join(taken, " ")).Msg("the configuration is reloaded")
 	if len(restart) > 0 {
 		s.log.Warn().Str("keys", strings.Join(restart, " ")).Msg("these changes need a restart")
+	}
+}
+
+// reloadKeys takes over the content of the cluster's file of keys.
+func (s *server) reloadKeys(c *config.Config) {
+	if s.member == nil {
+		return
+	}
+	keys, err := clusterKeys(c)
+	if err == nil {
+		err = s.member.SetKeys(keys)
+	}
+	if err != nil {
+		s.log.Error().Err(err).Msg("the cluster's keys are not reloaded")
 	}
 }
 

@@ -78,6 +78,9 @@ func (a *app) serve(ctx context.Context, q *quickstart) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.join(ctx, c); err != nil {
+		return errors.Join(err, n.close(ctx))
+	}
 	s := &server{node: n, level: level, certs: certs, file: a.configFile}
 	if s.imap, s.trackers, err = n.newIMAP(c, certs); err != nil {
 		return errors.Join(err, n.close(ctx))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/starling-mail/starling/admin"
 	"github.com/starling-mail/starling/auth"
+	"github.com/starling-mail/starling/cluster"
 	"github.com/starling-mail/starling/config"
 	"github.com/starling-mail/starling/eventbus"
 	"github.com/starling-mail/starling/imapserver"
@@ -21,8 +22,6 @@ import (
 	"github.com/starling-mail/starling/lmtp"
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
-	"github.com/starling-mail/starling/mailstore/sqlite"
-	"github.com/starling-mail/starling/message"
 	"github.com/starling-mail/starling/tracker"
 )
 
@@ -32,6 +31,7 @@ type node struct {
 	config atomic.Pointer[config.Config] // what is in force
 	bus    *eventbus.Bus
 	store  mailstore.Store
+	member *cluster.Node // nil unless this node serves in a cluster
 	names  *auth.Normalizer
 	hasher *auth.Hasher
 	lmtp   *lmtp.Server
@@ -50,26 +50,7 @@ func open(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *node, e
 		return nil, err
 	}
 	n.bus = eventbus.New(eventbus.Options{Delivery: delivery(c), QueueLimit: c.EventBus.QueueLimit, Log: log})
-	// The only kind there is; config has checked it.
-	n.store, err = sqlite.Open(ctx, sqlite.Options{
-		Dir:          c.Server.DataDir,
-		Publish:      n.bus.Publish,
-		Log:          log,
-		DefaultQuota: n.defaultQuota,
-		Inline:       int(c.Store.Inline),
-		Uncompress:   !c.Store.Compress,
-		Message:      message.Limits{Depth: c.Store.MaxDepth, Parts: c.Store.MaxParts},
-		Readers:      c.Store.Readers,
-		ReaderCache:  int(c.Store.ReaderCache >> 10),
-		WriterCache:  int(c.Store.WriterCache >> 10),
-		MaxMailboxes: c.Store.MaxMailboxes,
-		MaxKeywords:  c.Store.MaxKeywords,
-		MaxCopy:      c.Store.MaxCopy,
-
-		FeedRetention:    c.Store.FeedRetention,
-		ExpungeRetention: c.Store.ExpungeRetention,
-	})
-	if err != nil {
+	if n.store, err = n.openStore(ctx, c); err != nil {
 		return nil, err
 	}
 	if n.lmtp, err = n.newLMTP(c); err != nil {
@@ -84,9 +65,14 @@ func open(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *node, e
 	return n, nil
 }
 
-// close closes the store once the bus has handled what was published.
+// close leaves the cluster, and closes the store once the bus has handled what
+// was published.
 func (n *node) close(ctx context.Context) error {
-	return errors.Join(n.store.Close(), n.bus.Close(ctx))
+	var left error
+	if n.member != nil {
+		left = n.member.Close(ctx)
+	}
+	return errors.Join(left, n.store.Close(), n.bus.Close(ctx))
 }
 
 func (n *node) newLMTP(c *config.Config) (*lmtp.Server, error) {

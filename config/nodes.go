@@ -1,0 +1,50 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// checkNodes reports faults of a database and a cluster that several nodes share.
+func (d *decoder) checkNodes(c *Config) {
+	if c.Store.Kind == StorePostgres && c.Store.Postgres.DSN == "" {
+		d.fault("store.postgres.dsn", `must not be empty where store.kind is "postgres"`)
+	}
+	l := &c.Cluster
+	if l.Enabled {
+		switch {
+		case c.Store.Kind != StorePostgres:
+			d.fault("cluster.enabled", `needs store.kind = "postgres": several nodes must share one database, and %s has one process only`, c.Store.Kind)
+		case c.Store.Postgres.Blobs == "":
+			d.fault("store.postgres.blobs", "must name a folder that all nodes of the cluster share")
+		}
+		if l.KeysFile == "" {
+			d.fault("cluster.keys_file", "must not be empty")
+		}
+	}
+	for _, a := range []struct {
+		key, address string
+		advertised   bool
+	}{
+		{"cluster.gossip", l.Gossip, false},
+		{"cluster.stream", l.Stream, false},
+		{"cluster.advertise_gossip", l.AdvertiseGossip, true},
+		{"cluster.advertise_stream", l.AdvertiseStream, true},
+	} {
+		if a.advertised && a.address == "" {
+			continue
+		}
+		parsed, err := netip.ParseAddrPort(a.address)
+		switch {
+		case err != nil:
+			d.fault(a.key, `%q; allowed: a numeric host:port such as "10.0.0.1:7946"`, a.address)
+		case a.advertised && (parsed.Addr().IsUnspecified() || parsed.Port() == 0):
+			d.fault(a.key, "%q; allowed: an address that others can reach", a.address)
+		}
+	}
+	for i, j := range l.Join {
+		if j == "" {
+			d.fault(fmt.Sprintf("cluster.join[%d]", i), "must not be empty")
+		}
+	}
+}
