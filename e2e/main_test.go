@@ -51,6 +51,16 @@ func startNode(t *testing.T, settings node.Settings) *node.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serve(t, n)
+	if err := n.AddUser(t.Context(), user, password); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// serve starts a node for the time of the test.
+func serve(t *testing.T, n *node.Node) {
+	t.Helper()
 	if err := n.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -65,10 +75,6 @@ func startNode(t *testing.T, settings node.Settings) *node.Node {
 			t.Logf("log of the node:\n%s", n.Log())
 		}
 	})
-	if err := n.AddUser(t.Context(), user, password); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // need skips the test where a tool is missing, or fails it where all must be
