@@ -42,6 +42,7 @@ type Bus struct {
 	mu sync.RWMutex
 	// Both the map and its slices: a slice is never changed once it is in the map, so that publishers need no lock while they call.
 	keyed map[Key][]*entry
+	links []*Transport // the slice is never changed either
 
 	work gate
 }
@@ -54,21 +55,23 @@ func New(o Options) *Bus {
 	return &Bus{delivery: o.Delivery, limit: o.QueueLimit, log: o.Log, keyed: make(map[Key][]*entry)}
 }
 
-// Publish serves this node's listeners with what this node's store committed; it is a mailstore.Publish. It keeps no
-// reference to the slice, but listeners share the Changes, which are immutable. On a closed bus it does nothing.
+// Publish gives what this node's store committed to the Transports, which do not wait, and serves this node's listeners; it is a
+// mailstore.Publish. It keeps no reference to the slice, but listeners share the Changes, which are immutable. On a
+// closed bus it does nothing.
 func (b *Bus) Publish(events []mailbox.Event) {
 	if !b.work.enter() {
 		return
 	}
 	defer b.work.leave()
 	b.stats.published.Add(uint64(len(events)))
+	events = significant(events)
+	b.send(events)
 	b.deliver(events)
-	b.deliverTo(b.entries(scopeKey(Local)), significant(events))
+	b.deliverTo(b.entries(scopeKey(Local)), events)
 }
 
-// deliver serves everybody who does not care where the events were published.
+// deliver serves everybody who does not care where the events were published. All of them are significant.
 func (b *Bus) deliver(events []mailbox.Event) {
-	events = significant(events)
 	for i := range events {
 		b.deliverKeyed(events[i : i+1])
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/starling-mail/starling/eventbus"
+	"github.com/starling-mail/starling/eventbus/codec"
 	"github.com/starling-mail/starling/eventbus/eventbustest"
 	"github.com/starling-mail/starling/mailbox"
 )
@@ -29,6 +30,42 @@ func TestOneBus(t *testing.T) {
 		return eventbustest.Buses{Nodes: []*eventbus.Bus{newBus(t, eventbus.Options{QueueLimit: queue})}, Queue: queue}
 	})
 }
+
+func TestThreeBuses(t *testing.T) {
+	for _, c := range []codec.Codec{codec.MessagePack, codec.JSON} {
+		t.Run(c.String(), func(t *testing.T) {
+			eventbustest.Run(t, func(t *testing.T) eventbustest.Buses {
+				b := eventbustest.Buses{Queue: 64}
+				for range 3 {
+					b.Nodes = append(b.Nodes, newBus(t, eventbus.Options{QueueLimit: b.Queue}))
+				}
+				eventbustest.Mesh(t, c, b.Nodes...)
+				return b
+			})
+		})
+	}
+}
+
+// TestDisconnect shows that a Transport gets nothing once it is disconnected, and that it may be connected twice.
+func TestDisconnect(t *testing.T) {
+	b := newBus(t, eventbus.Options{})
+	var sent counter
+	first, second := b.Connect(&sent), b.Connect(&sent)
+	b.Publish(event(1, mailbox.NewID()))
+	first()
+	first()
+	b.Publish(event(2, mailbox.NewID()))
+	second()
+	b.Publish(event(3, mailbox.NewID()))
+	b.Receive(event(4, mailbox.NewID()))
+	if sent != 3 {
+		t.Errorf("%d events were sent, want 3", sent)
+	}
+}
+
+type counter int
+
+func (c *counter) Send(events []mailbox.Event) { *c += counter(len(events)) }
 
 func event(m mailbox.ModSeq, id mailbox.ID) []mailbox.Event {
 	return []mailbox.Event{mailbox.ChangeEvent(&mailbox.Change{Mailbox: id, Prev: m - 1, ModSeq: m})}

@@ -20,7 +20,7 @@ func (b *Bus) call(l *Listener, events []mailbox.Event) {
 // tellLost tells l that it lost events.
 func (b *Bus) tellLost(l *Listener) {
 	defer b.recovered(l)
-	b.log.Warn().Str("listener", l.Name).Msg("event listener was too slow and lost events")
+	b.log.Warn().Str("listener", l.Name).Msg("event listener starts again: events were lost")
 	if l.Lost != nil {
 		l.Lost()
 	}

@@ -13,5 +13,7 @@
 //   - A handler may publish; an async listener does not delay the publisher and a sync one does ("PublishFromHandler", "AsyncAndSync").
 //   - A listener that is too slow is told that it lost events, and memory stays bounded ("TooSlow").
 //   - Each listener gets what one publisher publishes in that order ("Order").
+//   - What one node publishes reaches the listeners of the others, each once and in order, as long as the Transport loses
+//     nothing ("EachNode", "ManyNodes"); what a Transport lost, the listeners are told of ("LostAll", "LostKeys").
 //   - A local listener handles what its own node published, a cluster listener everything, once ("Local", "Cluster", "Whole").
 package eventbus

@@ -43,8 +43,8 @@ type Listener struct {
 	// not be changed. An error is logged and counted, nothing more: nothing is repeated. So is a panic.
 	Handle func(events []mailbox.Event) error
 
-	// Lost, if set, is called instead of Handle when the listener was too slow and its queue was dropped. Whatever it
-	// missed is in the store by now; events that come later are handled after it.
+	// Lost, if set, is called instead of Handle when the listener was too slow and its queue was dropped, or when events of
+	// other nodes were lost on their way. Whatever it missed is in the store by now; events that come later are handled after it.
 	Lost func()
 
 	queue atomic.Pointer[queue] // made for the first event that must wait

@@ -22,27 +22,52 @@ type item struct {
 
 // enqueue queues events for t, or drops all that is queued if there is no room.
 func (b *Bus) enqueue(t *entry, events []mailbox.Event) {
-	q := t.l.queue.Load()
-	if q == nil {
-		t.l.queue.CompareAndSwap(nil, new(queue))
-		q = t.l.queue.Load()
-	}
+	q := t.l.line()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.lost || len(q.waiting)+len(events) > b.limit {
-		b.stats.lost.Add(uint64(len(q.waiting) + len(events)))
-		b.stats.queued.Add(-int64(len(q.waiting)))
-		q.waiting, q.lost = nil, true
+		b.stats.lost.Add(uint64(len(events)))
+		b.drop(q)
 	} else {
 		for _, e := range events {
 			q.waiting = append(q.waiting, item{e, t})
 		}
 		b.stats.queued.Add(int64(len(events)))
 	}
+	b.serve(t.l, q)
+}
+
+// enqueueLost lets t be told that it lost events.
+func (b *Bus) enqueueLost(t *entry) {
+	q := t.l.line()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b.drop(q)
+	b.serve(t.l, q)
+}
+
+// line returns l's queue.
+func (l *Listener) line() *queue {
+	if q := l.queue.Load(); q != nil {
+		return q
+	}
+	l.queue.CompareAndSwap(nil, new(queue))
+	return l.queue.Load()
+}
+
+// drop empties q and notes that its listener must be told. The caller holds q.mu.
+func (b *Bus) drop(q *queue) {
+	b.stats.lost.Add(uint64(len(q.waiting)))
+	b.stats.queued.Add(-int64(len(q.waiting)))
+	q.waiting, q.lost = nil, true
+}
+
+// serve starts the goroutine that works on q, unless there is one. The caller holds q.mu.
+func (b *Bus) serve(l *Listener, q *queue) {
 	if !q.working {
 		q.working = true
 		b.work.fork()
-		go b.drain(t.l, q)
+		go b.drain(l, q)
 	}
 }
 

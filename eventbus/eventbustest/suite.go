@@ -39,6 +39,10 @@ func Run(t *testing.T, open func(t *testing.T) Buses) {
 		{"Cluster", cluster},
 		{"Whole", whole},
 		{"Many", many},
+		{"EachNode", eachNode},
+		{"ManyNodes", manyNodes},
+		{"LostAll", lostAll},
+		{"LostKeys", lostKeys},
 	} {
 		t.Run(b.name, func(t *testing.T) { b.test(t, open(t)) })
 	}
