@@ -1,0 +1,137 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/rs/zerolog"
+)
+
+// gossipConfig returns memberlist's configuration, but for the delegates.
+func gossipConfig(o *Options, keyring *memberlist.Keyring, t *gossipTransport, logger *log.Logger) *memberlist.Config {
+	var c *memberlist.Config
+	switch o.Profile {
+	case WAN:
+		c = memberlist.DefaultWANConfig()
+	case Local:
+		c = memberlist.DefaultLocalConfig()
+	default:
+		c = memberlist.DefaultLANConfig()
+	}
+	c.Name = o.Name
+	c.Label = "starling/" + o.Cluster // authenticated with every packet: clusters with one key do not mix
+	c.Keyring = keyring
+	c.Transport = t
+	c.Logger = logger
+	c.GossipInterval = timesOf[o.Profile].gossip
+	// LZW makes what is encrypted longer and tells an attacker about it.
+	c.EnableCompression = false
+	// A node that comes back with another address, as containers do, need not wait until it is forgotten.
+	c.DeadNodeReclaimTime = 5 * time.Second
+	bound, _ := netip.ParseAddrPort(o.Gossip) // complete has checked both
+	c.BindAddr, c.BindPort = bound.Addr().String(), t.GetAutoBindPort()
+	c.AdvertisePort = c.BindPort
+	if a, err := netip.ParseAddrPort(o.AdvertiseGossip); err == nil {
+		c.AdvertiseAddr, c.AdvertisePort = a.Addr().String(), int(a.Port())
+	}
+	return c
+}
+
+// A gossipTransport is memberlist's own, whose connections end with a context: otherwise closing would wait for their time-outs.
+type gossipTransport struct {
+	*memberlist.NetTransport
+	ctx context.Context
+}
+
+func newGossipTransport(ctx context.Context, o *Options, logger *log.Logger) (*gossipTransport, error) {
+	bound, err := netip.ParseAddrPort(o.Gossip)
+	if err != nil {
+		return nil, err
+	}
+	config := &memberlist.NetTransportConfig{BindAddrs: []string{bound.Addr().String()}, BindPort: int(bound.Port()), Logger: logger}
+	t, err := memberlist.NewNetTransport(config)
+	// A port that is free for TCP need not be for UDP.
+	for try := 0; err != nil && bound.Port() == 0 && try < 10; try++ {
+		t, err = memberlist.NewNetTransport(config)
+	}
+	return &gossipTransport{t, ctx}, err
+}
+
+// DialTimeout implements memberlist.Transport.
+func (t *gossipTransport) DialTimeout(address string, timeout time.Duration) (net.Conn, error) {
+	d := net.Dialer{Timeout: timeout}
+	c, err := d.DialContext(t.ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &gossipConn{c, context.AfterFunc(t.ctx, func() { c.Close() })}, nil
+}
+
+// DialAddressTimeout implements memberlist.NodeAwareTransport.
+func (t *gossipTransport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	return t.DialTimeout(a.Addr, timeout)
+}
+
+type gossipConn struct {
+	net.Conn
+	release func() bool
+}
+
+func (c *gossipConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+// A delegate is what memberlist asks about this node. Its methods are called in memberlist's loops: they do not wait.
+type delegate struct{ meta atomic.Pointer[meta] }
+
+// NodeMeta implements memberlist.Delegate.
+func (d *delegate) NodeMeta(limit int) []byte {
+	b := d.meta.Load().append(nil)
+	if len(b) > limit { // memberlist would panic
+		return nil
+	}
+	return b
+}
+
+// NotifyMsg implements memberlist.Delegate. No events go by gossip.
+func (*delegate) NotifyMsg([]byte) {}
+
+// GetBroadcasts implements memberlist.Delegate.
+func (*delegate) GetBroadcasts(int, int) [][]byte { return nil }
+
+// LocalState implements memberlist.Delegate.
+func (*delegate) LocalState(bool) []byte { return nil }
+
+// MergeRemoteState implements memberlist.Delegate.
+func (*delegate) MergeRemoteState([]byte, bool) {}
+
+// newGossipLogger returns a logger for memberlist, whose lines begin with their level.
+func newGossipLogger(l zerolog.Logger) *log.Logger { return log.New(&gossipLog{l}, "", 0) }
+
+type gossipLog struct{ log zerolog.Logger }
+
+var _ io.Writer = (*gossipLog)(nil)
+
+// Write logs one line.
+func (g *gossipLog) Write(p []byte) (int, error) {
+	const limit = 1 << 10 // a line may hold what came from the network
+	line := string(bytes.TrimSpace(p[:min(len(p), limit)]))
+	level := zerolog.InfoLevel
+	for prefix, l := range map[string]zerolog.Level{"[DEBUG]": zerolog.DebugLevel, "[INFO]": zerolog.InfoLevel, "[WARN]": zerolog.WarnLevel, "[ERR]": zerolog.ErrorLevel, "[ERROR]": zerolog.ErrorLevel} {
+		if rest, ok := strings.CutPrefix(line, prefix); ok {
+			level, line = l, strings.TrimSpace(rest)
+			break
+		}
+	}
+	g.log.WithLevel(level).Str("from", "memberlist").Msg(strings.TrimPrefix(line, "memberlist: "))
+	return len(p), nil
+}

@@ -1,0 +1,223 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/starling-mail/starling/eventbus/codec"
+)
+
+const (
+	batchSize    = 64 << 10 // bytes of events sent at once, if so many are waiting
+	handshake    = 5 * time.Second
+	shortestWait = 20 * time.Millisecond // before a stream is opened again
+	longestWait  = 2 * time.Second
+)
+
+// A peer sends to one other node, as one instance of it, for as long as that is a member.
+type peer struct {
+	node   *Node
+	member Member
+	log    zerolog.Logger
+	codec  codec.Codec
+	line   uint64 // tells the numbers of this queue from those of one before it
+	queue  *queue
+	cancel context.CancelFunc
+	finish chan struct{} // closed: end as soon as nothing is waiting
+	done   chan struct{} // closed when run has returned
+
+	connected atomic.Bool
+	connects  atomic.Uint64
+	sent      atomic.Uint64
+	pinged    atomic.Int64 // when the last heartbeat was sent, until it is answered; ns since the epoch
+	roundTrip atomic.Int64 // ns
+}
+
+func newPeer(n *Node, m Member) *peer {
+	return &peer{
+		node: n, member: m, codec: m.meta.codecFor(n.o.Codec), line: randomNumber(), queue: newQueue(n.o.QueueLimit, queueBytes),
+		log:    n.log.With().Str("peer", m.Name).Logger(),
+		finish: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// randomNumber returns a number that nobody has had.
+func randomNumber() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// run keeps a stream open until ctx ends.
+func (p *peer) run(ctx context.Context) {
+	defer close(p.done)
+	wait := shortestWait
+	for ctx.Err() == nil {
+		err := p.stream(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if p.connected.Swap(false) {
+			wait = shortestWait
+			p.log.Warn().Err(err).Msg("stream to a node broke")
+		} else {
+			p.log.Debug().Err(err).Msg("no stream to a node")
+		}
+		// Nodes that lost each other at once should not come back at once.
+		timer := time.NewTimer(wait/2 + mathrand.N(wait))
+		select {
+		case <-timer.C:
+		case <-p.finish: // nobody is there to take what waits
+			timer.Stop()
+			return
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		wait = min(2*wait, longestWait)
+	}
+}
+
+// stream opens a stream and sends until it breaks, or, without an error, until the peer is finished.
+func (p *peer) stream(ctx context.Context) error {
+	conn, release, err := p.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	r := bufio.NewReaderSize(conn, 512)
+	if err := p.greet(conn, r); err != nil {
+		return err
+	}
+	p.connected.Store(true)
+	p.connects.Add(1)
+	p.pinged.Store(0)
+	p.log.Info().Stringer("codec", p.codec).Msg("stream to a node is open")
+
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		p.listen(conn, r)
+		conn.Close() // ends the sending
+	}()
+	if err = p.send(ctx, conn); err == nil {
+		// The other end closes when it has read everything; closing first might take back what it has not.
+		if err = conn.CloseWrite(); err == nil {
+			<-listening
+		}
+		p.connected.Store(false)
+		return err
+	}
+	conn.Close()
+	<-listening
+	return err
+}
+
+// dial opens a connection on which both ends have shown that they have a key.
+func (p *peer) dial(ctx context.Context) (conn *tls.Conn, release func(), err error) {
+	connecting, cancel := context.WithTimeout(ctx, handshake)
+	defer cancel()
+	config, shown := p.node.id.client(p.member.Name)
+	raw, err := new(net.Dialer).DialContext(connecting, "tcp", p.member.Stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn = tls.Client(raw, config)
+	if err := conn.HandshakeContext(connecting); err != nil {
+		raw.Close()
+		p.node.stats.refused.Add(1)
+		return nil, nil, err
+	}
+	name, key, err := p.node.id.peer(conn.ConnectionState())
+	if err == nil && name != p.member.Name {
+		err = errPeer
+	}
+	if err != nil {
+		raw.Close()
+		p.node.stats.refused.Add(1)
+		return nil, nil, err
+	}
+	release, ok := p.node.links.add(ctx, raw, p.node.id, shown, key)
+	if !ok {
+		return nil, nil, errPeer
+	}
+	return conn, release, nil
+}
+
+// greet says who we are and waits for the first answer.
+func (p *peer) greet(conn net.Conn, r *bufio.Reader) error {
+	if err := conn.SetDeadline(time.Now().Add(handshake)); err != nil {
+		return err
+	}
+	h := hello{to: p.member.Instance, instance: p.node.instance, line: p.line, next: p.queue.number()}
+	if _, err := conn.Write(appendFrame(nil, h.append)); err != nil {
+		return err
+	}
+	var answer [answerSize]byte
+	_, err := io.ReadFull(r, answer[:])
+	return err
+}
+
+// listen takes the answers to heartbeats. It returns when none come any more.
+func (p *peer) listen(conn net.Conn, r *bufio.Reader) {
+	var answer [answerSize]byte
+	for {
+		if conn.SetReadDeadline(time.Now().Add(p.node.times.timeout)) != nil {
+			return
+		}
+		if _, err := io.ReadFull(r, answer[:]); err != nil {
+			return
+		}
+		if at := p.pinged.Swap(0); at != 0 {
+			p.roundTrip.Store(time.Now().UnixNano() - at)
+		}
+	}
+}
+
+// send sends what is waiting, and heartbeats.
+func (p *peer) send(ctx context.Context, conn net.Conn) error {
+	heartbeat := time.NewTicker(p.node.times.heartbeat)
+	defer heartbeat.Stop()
+	var buf []byte
+	write := func(first uint64, events [][]byte) error {
+		buf = appendFrame(buf[:0], func(b []byte) []byte { return p.codec.AppendFrame(b, p.node.instance, first, events) })
+		if err := conn.SetWriteDeadline(time.Now().Add(p.node.times.timeout)); err != nil {
+			return err
+		}
+		_, err := conn.Write(buf)
+		p.sent.Add(uint64(len(events)))
+		return err
+	}
+	for {
+		if first, events, ok := p.queue.take(batchSize); ok {
+			if err := write(first, events); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-p.queue.ready:
+		case <-heartbeat.C:
+			p.pinged.CompareAndSwap(0, time.Now().UnixNano())
+			if err := write(p.queue.number(), nil); err != nil {
+				return err
+			}
+		case <-p.finish:
+			if waiting, _ := p.queue.figures(); waiting == 0 {
+				return nil
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

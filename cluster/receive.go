@@ -1,0 +1,225 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/starling-mail/starling/eventbus/codec"
+)
+
+const (
+	maxHandshakes = 64   // streams that have not shown a key yet
+	maxSenders    = 4096 // nodes whose numbers are remembered
+)
+
+// A sender is what this node knows about another one that sends to it, under its name.
+type sender struct {
+	name string
+
+	mu   sync.Mutex
+	conn net.Conn // the stream that came last
+
+	// turn is held by whoever reads a stream of this sender: the one that came last, once the one before it has ended.
+	turn    sync.Mutex
+	numbers numbering
+
+	received, lost, repeated, unknown, trailing, undecodable atomic.Uint64
+	next                                                     atomic.Uint64
+	open                                                     atomic.Int32
+}
+
+// accept takes streams until ctx ends.
+func (n *Node) accept(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { n.listener.Close() })()
+	tickets := make(chan struct{}, maxHandshakes)
+	for {
+		raw, err := n.listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			n.log.Warn().Err(err).Msg("cannot accept a stream")
+			select { // too many open files, most likely
+			case <-time.After(100 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case tickets <- struct{}{}:
+		default:
+			n.stats.refused.Add(1)
+			raw.Close()
+			continue
+		}
+		n.work.Go(func() {
+			s, conn, release := n.admit(ctx, raw)
+			<-tickets
+			if s == nil {
+				n.stats.refused.Add(1)
+				return
+			}
+			defer release()
+			n.receive(s, conn)
+		})
+	}
+}
+
+// admit lets a stream in whose other end has a key. If it returns no sender, the stream is closed.
+func (n *Node) admit(ctx context.Context, raw net.Conn) (s *sender, conn net.Conn, release func()) {
+	config, shown := n.id.server()
+	tc := tls.Server(raw, config)
+	shaking, cancel := context.WithTimeout(ctx, handshake)
+	defer cancel()
+	refuse := func(err error) (*sender, net.Conn, func()) {
+		raw.Close()
+		n.log.Warn().Err(err).Stringer("remote", raw.RemoteAddr()).Msg("stream refused")
+		return nil, nil, nil
+	}
+	if err := tc.HandshakeContext(shaking); err != nil {
+		return refuse(err)
+	}
+	name, key, err := n.id.peer(tc.ConnectionState())
+	if err == nil {
+		err = CheckName(name)
+	}
+	if err == nil && name == n.o.Name {
+		err = errors.New("another node has this one's name")
+	}
+	if err != nil {
+		return refuse(err)
+	}
+	release, ok := n.links.add(ctx, raw, n.id, shown, key)
+	if !ok {
+		return refuse(errPeer)
+	}
+	if s = n.sender(name); s == nil {
+		release()
+		return refuse(errors.New("too many nodes"))
+	}
+	return s, tc, release
+}
+
+// sender returns what is known about a node; nil if there are too many.
+func (n *Node) sender(name string) *sender {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.senders[name]
+	if s == nil && len(n.senders) < maxSenders {
+		s = &sender{name: name}
+		n.senders[name] = s
+	}
+	return s
+}
+
+// receive reads a stream to its end, once the one before it has ended.
+func (n *Node) receive(s *sender, conn net.Conn) {
+	s.mu.Lock()
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	s.conn = conn
+	s.mu.Unlock()
+
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.open.Add(1)
+	defer s.open.Add(-1)
+	err := n.read(s, conn)
+	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+		n.log.Warn().Err(err).Str("peer", s.name).Msg("stream from a node broke")
+	}
+}
+
+// read reads a stream. Its error says why it ended.
+func (n *Node) read(s *sender, conn net.Conn) error {
+	r := bufio.NewReaderSize(conn, 32<<10)
+	expect := func() error { return conn.SetReadDeadline(time.Now().Add(n.times.timeout)) }
+	answer := func() error {
+		if err := conn.SetWriteDeadline(time.Now().Add(n.times.timeout)); err != nil {
+			return err
+		}
+		_, err := conn.Write(binary.BigEndian.AppendUint64(nil, s.numbers.next))
+		return err
+	}
+	if err := expect(); err != nil {
+		return err
+	}
+	buf, err := readFrame(r, nil, maxHello)
+	if err != nil {
+		return err
+	}
+	h, err := parseHello(buf)
+	if err != nil || h.to != n.instance {
+		n.stats.refused.Add(1)
+		return errHello
+	}
+	if s.numbers.open(h.instance, h.line, h.next) {
+		n.lost(s, "stream")
+	}
+	if err := answer(); err != nil {
+		return err
+	}
+	for {
+		if err := expect(); err != nil {
+			return err
+		}
+		if buf, err = readFrame(r, buf, codec.MaxFrame); err != nil {
+			if errors.Is(err, errTooLarge) {
+				n.stats.tooLarge.Add(1)
+			}
+			return err
+		}
+		f, err := codec.Decode(buf)
+		if err == nil && f.Origin != h.instance {
+			err = errHello
+		}
+		if err != nil {
+			// The frame after it shows by its number what was in this one.
+			s.undecodable.Add(1)
+			n.letters.keep(s.name, err, buf)
+			continue
+		}
+		n.take(s, &f)
+		if f.Next() == f.First {
+			if err := answer(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// take takes one frame.
+func (n *Node) take(s *sender, f *codec.Frame) {
+	lost, fresh := s.numbers.frame(f.First, f.Next())
+	if lost {
+		n.lost(s, "gap")
+	}
+	if !fresh {
+		s.repeated.Add(1)
+		return
+	}
+	s.next.Store(s.numbers.next)
+	s.unknown.Add(uint64(f.Unknown))
+	s.trailing.Add(uint64(f.Trailing))
+	s.received.Add(uint64(len(f.Events)))
+	if events := n.recent.quick(f.Events); len(events) > 0 {
+		n.o.Receiver.Receive(events)
+	}
+}
+
+// lost sees to it that what s sent and what did not come is learnt another way.
+func (n *Node) lost(s *sender, why string) {
+	s.lost.Add(1)
+	n.log.Debug().Str("peer", s.name).Str("why", why).Msg("events from a node may be missing")
+	n.recover()
+}
