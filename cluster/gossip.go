@@ -23,6 +23,8 @@ func gossipConfig(o *Options, keyring *memberlist.Keyring, t *gossipTransport, l
 		c = memberlist.DefaultWANConfig()
 	case Local:
 		c = memberlist.DefaultLocalConfig()
+		// No other machine can be slow: who is gone is seen within a few seconds.
+		c.ProbeInterval, c.SuspicionMaxTimeoutMult = 500*time.Millisecond, 2
 	default:
 		c = memberlist.DefaultLANConfig()
 	}

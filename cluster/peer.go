@@ -104,22 +104,18 @@ func (p *peer) stream(ctx context.Context) error {
 	p.pinged.Store(0)
 	p.log.Info().Stringer("codec", p.codec).Msg("stream to a node is open")
 
-	listening := make(chan struct{})
-	go func() {
-		defer close(listening)
-		p.listen(conn, r)
-		conn.Close() // ends the sending
-	}()
-	if err = p.send(ctx, conn); err == nil {
+	listening, broken := context.WithCancelCause(ctx)
+	p.node.work.Go(func() { broken(p.listen(conn, r)) })
+	if err = p.send(listening, conn); err == nil {
 		// The other end closes when it has read everything; closing first might take back what it has not.
 		if err = conn.CloseWrite(); err == nil {
-			<-listening
+			<-listening.Done()
 		}
 		p.connected.Store(false)
 		return err
 	}
 	conn.Close()
-	<-listening
+	<-listening.Done()
 	return err
 }
 
@@ -168,15 +164,15 @@ func (p *peer) greet(conn net.Conn, r *bufio.Reader) error {
 	return err
 }
 
-// listen takes the answers to heartbeats. It returns when none come any more.
-func (p *peer) listen(conn net.Conn, r *bufio.Reader) {
+// listen takes the answers to heartbeats. Its error says why none come any more.
+func (p *peer) listen(conn net.Conn, r *bufio.Reader) error {
 	var answer [answerSize]byte
 	for {
-		if conn.SetReadDeadline(time.Now().Add(p.node.times.timeout)) != nil {
-			return
+		if err := conn.SetReadDeadline(time.Now().Add(p.node.times.timeout)); err != nil {
+			return err
 		}
 		if _, err := io.ReadFull(r, answer[:]); err != nil {
-			return
+			return err
 		}
 		if at := p.pinged.Swap(0); at != 0 {
 			p.roundTrip.Store(time.Now().UnixNano() - at)
@@ -198,7 +194,18 @@ func (p *peer) send(ctx context.Context, conn net.Conn) error {
 		p.sent.Add(uint64(len(events)))
 		return err
 	}
+	ping := func() error {
+		p.pinged.CompareAndSwap(0, time.Now().UnixNano())
+		return write(p.queue.number(), nil)
+	}
 	for {
+		select {
+		case <-heartbeat.C: // however much is waiting: the answer shows that the other end is there
+			if err := ping(); err != nil {
+				return err
+			}
+		default:
+		}
 		if first, events, ok := p.queue.take(batchSize); ok {
 			if err := write(first, events); err != nil {
 				return err
@@ -208,8 +215,7 @@ func (p *peer) send(ctx context.Context, conn net.Conn) error {
 		select {
 		case <-p.queue.ready:
 		case <-heartbeat.C:
-			p.pinged.CompareAndSwap(0, time.Now().UnixNano())
-			if err := write(p.queue.number(), nil); err != nil {
+			if err := ping(); err != nil {
 				return err
 			}
 		case <-p.finish:

@@ -154,14 +154,10 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 	if err := expect(); err != nil {
 		return err
 	}
-	buf, err := readFrame(r, nil, maxHello)
+	h, buf, err := n.hello(r)
 	if err != nil {
-		return err
-	}
-	h, err := parseHello(buf)
-	if err != nil || h.to != n.instance {
 		n.stats.refused.Add(1)
-		return errHello
+		return err
 	}
 	if s.numbers.open(h.instance, h.line, h.next) {
 		n.lost(s, "stream")
@@ -196,6 +192,19 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 			}
 		}
 	}
+}
+
+// hello reads the first frame of a stream.
+func (n *Node) hello(r *bufio.Reader) (hello, []byte, error) {
+	buf, err := readFrame(r, nil, maxHello)
+	if err != nil {
+		return hello{}, nil, err
+	}
+	h, err := parseHello(buf)
+	if err == nil && h.to != n.instance {
+		err = errHello // it means one that had this name and address before
+	}
+	return h, buf, err
 }
 
 // take takes one frame.

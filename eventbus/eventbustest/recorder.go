@@ -10,7 +10,7 @@ import (
 )
 
 // patience is how long something that must happen is waited for.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // A recorder is a listener that notes what it gets.
 type recorder struct {
