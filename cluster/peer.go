@@ -39,8 +39,9 @@ type peer struct {
 	connected atomic.Bool
 	connects  atomic.Uint64
 	sent      atomic.Uint64
-	pinged    atomic.Int64 // when the last heartbeat was sent, until it is answered; ns since the epoch
-	roundTrip atomic.Int64 // ns
+	pinged    atomic.Int64  // when the last heartbeat was sent, until it is answered; by Node.now
+	pingedAt  atomic.Uint64 // the number that answers it
+	roundTrip atomic.Int64  // ns
 }
 
 func newPeer(n *Node, m Member) *peer {
@@ -174,8 +175,10 @@ func (p *peer) listen(conn net.Conn, r *bufio.Reader) error {
 		if _, err := io.ReadFull(r, answer[:]); err != nil {
 			return err
 		}
-		if at := p.pinged.Swap(0); at != 0 {
-			p.roundTrip.Store(time.Now().UnixNano() - at)
+		// An answer with a lower number says only that the other end is busy with what came before.
+		if at := p.pinged.Load(); at != 0 && binary.BigEndian.Uint64(answer[:]) >= p.pingedAt.Load() {
+			p.roundTrip.Store(p.node.now() - at)
+			p.pinged.Store(0)
 		}
 	}
 }
@@ -195,8 +198,12 @@ func (p *peer) send(ctx context.Context, conn net.Conn) error {
 		return err
 	}
 	ping := func() error {
-		p.pinged.CompareAndSwap(0, time.Now().UnixNano())
-		return write(p.queue.number(), nil)
+		number := p.queue.number()
+		if p.pinged.Load() == 0 {
+			p.pingedAt.Store(number)
+			p.pinged.Store(p.node.now())
+		}
+		return write(number, nil)
 	}
 	for {
 		select {

@@ -32,7 +32,7 @@ type sender struct {
 	numbers numbering
 
 	received, lost, repeated, unknown, trailing, undecodable atomic.Uint64
-	next                                                     atomic.Uint64
+	instance, next                                           atomic.Uint64
 	open                                                     atomic.Int32
 }
 
@@ -144,7 +144,9 @@ func (n *Node) receive(s *sender, conn net.Conn) {
 func (n *Node) read(s *sender, conn net.Conn) error {
 	r := bufio.NewReaderSize(conn, 32<<10)
 	expect := func() error { return conn.SetReadDeadline(time.Now().Add(n.times.timeout)) }
+	answered := time.Now()
 	answer := func() error {
+		answered = time.Now()
 		if err := conn.SetWriteDeadline(time.Now().Add(n.times.timeout)); err != nil {
 			return err
 		}
@@ -159,6 +161,7 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 		n.stats.refused.Add(1)
 		return err
 	}
+	s.instance.Store(h.instance)
 	if s.numbers.open(h.instance, h.line, h.next) {
 		n.lost(s, "stream")
 	}
@@ -186,7 +189,7 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 			continue
 		}
 		n.take(s, &f)
-		if f.Next() == f.First {
+		if f.Next() == f.First || time.Since(answered) >= n.times.heartbeat {
 			if err := answer(); err != nil {
 				return err
 			}
