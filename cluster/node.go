@@ -272,7 +272,7 @@ func (n *Node) follow(ctx context.Context) {
 	}
 }
 
-// reconcile starts and ends peers so that there is one for each other member.
+// reconcile starts and ends peers so that there is one for each other member, and for whoever else there is a stream to.
 func (n *Node) reconcile(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -295,6 +295,10 @@ func (n *Node) reconcile(ctx context.Context) {
 		now[m.Name] = p
 	}
 	for name, p := range n.peers {
+		// Gossip may be wrong about who is gone, on a busy machine for example. A stream that works is not.
+		if now[name] == nil && p.connected.Load() {
+			now[name] = p
+		}
 		if now[name] != p {
 			p.cancel()
 		}

@@ -24,7 +24,7 @@ const (
 	longestWait  = 2 * time.Second
 )
 
-// A peer sends to one other node, as one instance of it, for as long as that is a member.
+// A peer sends to one other node, as one instance of it, for as long as that is a member or its stream holds.
 type peer struct {
 	node   *Node
 	member Member
@@ -71,6 +71,7 @@ func (p *peer) run(ctx context.Context) {
 		if p.connected.Swap(false) {
 			wait = shortestWait
 			p.log.Warn().Err(err).Msg("stream to a node broke")
+			p.node.members.signal() // if it is no member, that was all
 		} else {
 			p.log.Debug().Err(err).Msg("no stream to a node")
 		}

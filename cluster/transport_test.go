@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/memberlist"
 	"github.com/rs/zerolog"
 
 	"github.com/starling-mail/starling/eventbus"
@@ -128,6 +131,31 @@ func TestBrokenStreamWithoutLoss(t *testing.T) {
 		t.Errorf("told of %d losses", w.lost())
 	}
 	w.onlyOnce(t)
+}
+
+// TestWronglyGivenUp shows that events go on to a node that gossip has given up, as long as its stream holds, and no longer.
+func TestWronglyGivenUp(t *testing.T) {
+	all := startAll(t, 2, 64, nil)
+	id := mailbox.NewID()
+	w := watch(t, all[1].bus, id)
+	n2 := all[0].Members()[1]
+	all[0].members.NotifyLeave(&memberlist.Node{Name: "n2"})
+	all[0].reconcile(t.Context())
+	all[0].publish(id, 1)
+	w.await(t, 1)
+	if len(all[0].Members()) != 1 || w.lost() != 0 {
+		t.Errorf("members %v, told of %d losses", all[0].Members(), w.lost())
+	}
+	all[0].cut()
+	await(t, "the end of the peer", func() bool {
+		all[0].mu.RLock()
+		defer all[0].mu.RUnlock()
+		return len(all[0].peers) == 0
+	})
+	all[0].members.set(&memberlist.Node{Name: "n2", Addr: n2.Gossip.Addr().AsSlice(), Port: n2.Gossip.Port(), Meta: n2.meta.append(nil)})
+	await(t, "a new stream", func() bool { return all[0].of("n2").Connected && w.lost() > 0 })
+	all[0].publish(id, 2)
+	w.await(t, 2)
 }
 
 // TestSlowNode shows P5 between nodes: one that does not read delays neither the publisher nor the others; its events wait up to the
@@ -497,7 +525,7 @@ func TestHostileStream(t *testing.T) {
 	}
 }
 
-// TestNoKeyAtAll shows that strangers are refused, counted, and do not keep others out.
+// TestNoKeyAtAll shows that strangers are refused and counted.
 func TestNoKeyAtAll(t *testing.T) {
 	victim := start(t, Options{Name: "n1", Keys: []Key{NewKey()}}, 64)
 	stranger, err := newIdentity("n2", "test", []Key{NewKey()})
@@ -526,6 +554,31 @@ func TestNoKeyAtAll(t *testing.T) {
 	await(t, "two refusals", func() bool { return victim.Stats().Refused >= 2 })
 	if len(victim.Stats().Peers) != 0 {
 		t.Error("a stranger is known")
+	}
+}
+
+// TestStrangersKeepNobodyOut shows that a node is let in while many connections wait that show no key, of which only so many are kept.
+func TestStrangersKeepNobodyOut(t *testing.T) {
+	keys := []Key{NewKey()}
+	victim := start(t, Options{Name: "n1", Keys: keys}, 64)
+	var strangers []net.Conn
+	for range 3 * maxHandshakes {
+		c, err := net.Dial("tcp", victim.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		strangers = append(strangers, c)
+	}
+	friend := start(t, Options{Name: "n2", Keys: keys, Join: []string{victim.GossipAddress().String()}}, 64)
+	awaitStreams(t, victim, friend)
+	for _, c := range strangers[:maxHandshakes] { // the oldest are closed
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("a stranger is kept")
+		}
 	}
 }
 
