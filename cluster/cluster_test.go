@@ -58,6 +58,9 @@ func start(t testing.TB, o Options, queue int) *member {
 	if o.Gossip == "" {
 		o.Gossip, o.Stream = "127.0.0.1:0", "127.0.0.1:0"
 	}
+	if o.Lanes == 0 {
+		o.Lanes = Streams // alone in order
+	}
 	o.Profile, o.Receiver, o.Log, o.Version = Local, bus, testLog(), "test"
 	if o.RejoinInterval == 0 {
 		o.RejoinInterval = 50 * time.Millisecond

@@ -10,7 +10,8 @@ import (
 )
 
 // What goes over a stream, from the one that opened it: frames, each after its length in four bytes; the first is a hello, the others are
-// codec's. Back come answers of eight bytes: the number that is expected next, after the hello and after each frame without events.
+// codec's. Back come answers of eight bytes: the number that is expected next, after the hello, after each frame without
+// events, and every heartbeat interval while there is much to read.
 
 const (
 	frameHead  = 4

@@ -93,7 +93,10 @@ func (c *gossipConn) Close() error {
 }
 
 // A delegate is what memberlist asks about this node. Its methods are called in memberlist's loops: they do not wait.
-type delegate struct{ meta atomic.Pointer[meta] }
+type delegate struct {
+	meta atomic.Pointer[meta]
+	lane *lane // nil without broadcasts
+}
 
 // NodeMeta implements memberlist.Delegate.
 func (d *delegate) NodeMeta(limit int) []byte {
@@ -104,11 +107,20 @@ func (d *delegate) NodeMeta(limit int) []byte {
 	return b
 }
 
-// NotifyMsg implements memberlist.Delegate. No events go by gossip.
-func (*delegate) NotifyMsg([]byte) {}
+// NotifyMsg implements memberlist.Delegate.
+func (d *delegate) NotifyMsg(b []byte) {
+	if d.lane != nil {
+		d.lane.NotifyMsg(b)
+	}
+}
 
 // GetBroadcasts implements memberlist.Delegate.
-func (*delegate) GetBroadcasts(int, int) [][]byte { return nil }
+func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
+	if d.lane == nil {
+		return nil
+	}
+	return d.lane.queue.take(overhead, limit)
+}
 
 // LocalState implements memberlist.Delegate.
 func (*delegate) LocalState(bool) []byte { return nil }

@@ -144,7 +144,7 @@ func (n *Node) joinMissing(ctx context.Context) {
 			reached = true
 		}
 	}
-	if reached && n.joined.CompareAndSwap(false, true) {
-		n.log.Info().Int("members", len(n.members.all())).Msg("joined the cluster")
+	if ctx.Err() == nil && n.joined.CompareAndSwap(false, true) {
+		n.log.Info().Bool("reached", reached).Int("members", len(n.members.all())).Msg("tried to join the cluster")
 	}
 }

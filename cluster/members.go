@@ -17,7 +17,7 @@ type Member struct {
 	Name     string
 	Instance uint64         // random for each process
 	Gossip   netip.AddrPort // where it gossips
-	Stream   string         // where it takes streams, host:port
+	Stream   string         // where it takes streams, host:port; empty: it takes none
 	Version  string
 	Codecs   []string // that it reads
 	Draining bool     // it is about to leave: it takes no new clients
@@ -92,17 +92,22 @@ func describe(n *memberlist.Node) (Member, error) {
 		return Member{}, err
 	}
 	ip, ok := netip.AddrFromSlice(n.Addr)
-	host, port, err := net.SplitHostPort(about.stream)
-	if !ok || err != nil {
+	if !ok {
 		return Member{}, errMeta
 	}
 	ip = ip.Unmap()
-	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
-		host = ip.String()
-	}
 	member := Member{
-		Name: n.Name, Instance: about.instance, Gossip: netip.AddrPortFrom(ip, n.Port), Stream: net.JoinHostPort(host, port),
-		Version: about.version, Draining: about.draining, meta: about,
+		Name: n.Name, Instance: about.instance, Gossip: netip.AddrPortFrom(ip, n.Port), Version: about.version, Draining: about.draining, meta: about,
+	}
+	if about.stream != "" {
+		host, port, err := net.SplitHostPort(about.stream)
+		if err != nil {
+			return Member{}, errMeta
+		}
+		if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+			host = ip.String()
+		}
+		member.Stream = net.JoinHostPort(host, port)
 	}
 	for _, c := range about.codecs {
 		member.Codecs = append(member.Codecs, c.String())

@@ -25,6 +25,7 @@ type Node struct {
 	times    times
 	log      zerolog.Logger
 	instance uint64
+	born     time.Time
 	id       *identity
 	members  *members
 	about    *delegate
@@ -32,6 +33,7 @@ type Node struct {
 	letters  letters
 	recent   *recent
 	repair   *repair // nil without a feed
+	lane     *lane   // nil without broadcasts
 	joined   atomic.Bool
 	stats    struct{ refused, tooLarge, unsent, losses atomic.Uint64 }
 
@@ -49,7 +51,7 @@ type Node struct {
 	closing bool
 }
 
-// New returns a node that does nothing yet. The error lists all faults of o.
+// New returns a node that does nothing yet: Start comes next, and Close in the end. The error lists all faults of o.
 func New(o Options) (*Node, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
@@ -60,9 +62,13 @@ func New(o Options) (*Node, error) {
 	}
 	log := o.Log.With().Str("node", o.Name).Logger()
 	n := &Node{
-		o: o, times: timesOf[o.Profile], log: log, instance: randomNumber(), id: id,
-		members: newMembers(o.Name, log), about: new(delegate), recent: newRecent(), senders: make(map[string]*sender),
+		o: o, times: timesOf[o.Profile], log: log, instance: randomNumber(), born: time.Now(), id: id,
+		members: newMembers(o.Name, log), about: new(delegate), recent: newRecent(recentLife * o.RepairInterval), senders: make(map[string]*sender),
 	}
+	if o.Lanes.has(Broadcasts) {
+		n.lane = newLane(n)
+	}
+	n.about.lane = n.lane
 	if o.Feed != nil {
 		n.repair = newRepair(o.Feed, o.Receiver, n.recent, o.RepairInterval/2, log)
 	}
@@ -86,13 +92,23 @@ func (n *Node) Start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if n.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", n.o.Stream); err != nil {
-		return err
+	if n.o.Lanes.has(Streams) {
+		if n.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", n.o.Stream); err != nil {
+			return err
+		}
 	}
 	if err := n.gossip(running); err != nil {
-		return errors.Join(err, n.listener.Close())
+		if n.listener != nil {
+			err = errors.Join(err, n.listener.Close())
+		}
+		return err
 	}
-	n.work.Go(func() { n.accept(running) })
+	if n.listener != nil {
+		n.work.Go(func() { n.accept(running) })
+	}
+	if n.lane != nil {
+		n.work.Go(func() { n.lane.run(running) })
+	}
 	n.work.Go(func() { n.follow(running) })
 	n.work.Go(func() { n.join(running) })
 	if n.repair != nil {
@@ -127,8 +143,11 @@ func (n *Node) gossip(ctx context.Context) error {
 	return nil
 }
 
-// streamAddress is what the others are told.
+// streamAddress is what the others are told; empty without streams.
 func (n *Node) streamAddress() string {
+	if n.listener == nil {
+		return ""
+	}
 	if n.o.AdvertiseStream != "" {
 		return n.o.AdvertiseStream
 	}
@@ -148,11 +167,21 @@ func (n *Node) GossipAddress() netip.AddrPort {
 // Members returns all members, this node among them, sorted by name. Who is there but cannot be reached is one for some seconds more.
 func (n *Node) Members() []Member { return n.members.all() }
 
-// Joined says whether this node has found the cluster: at once if it need not join anybody.
+// Joined says whether this node has tried once to reach everybody whom it should join. That nobody was there is no reason not to serve: what
+// others do is in the feed.
 func (n *Node) Joined() bool { return n.joined.Load() }
+
+// errNotStarted is returned by methods that need Start.
+var errNotStarted = errors.New("cluster: not started")
+
+// now is a time in ns that no change of the clock disturbs.
+func (n *Node) now() int64 { return int64(time.Since(n.born)) }
 
 // Drain tells the others that this node is about to leave and takes no new clients, or that it does again.
 func (n *Node) Drain(on bool) error {
+	if n.list == nil {
+		return errNotStarted
+	}
 	m := *n.about.meta.Load()
 	m.draining = on
 	n.about.meta.Store(&m)
@@ -164,6 +193,9 @@ func (n *Node) Drain(on bool) error {
 func (n *Node) SetKeys(keys []Key) error {
 	n.keys.Lock()
 	defer n.keys.Unlock()
+	if n.keyring == nil {
+		return errNotStarted
+	}
 	if err := n.id.setKeys(keys); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
@@ -187,9 +219,12 @@ func (n *Node) SetKeys(keys []Key) error {
 	return nil
 }
 
-// Send implements eventbus.Transport: it queues events for each other member.
+// Send implements eventbus.Transport: it queues events for each other member, and for gossip.
 func (n *Node) Send(events []mailbox.Event) {
 	n.recent.quick(events)
+	if n.lane != nil {
+		n.lane.send(events)
+	}
 	n.mu.RLock()
 	peers := n.peers
 	n.mu.RUnlock()
@@ -237,7 +272,7 @@ func (n *Node) follow(ctx context.Context) {
 	}
 }
 
-// reconcile starts and ends peers so that there is one for each other member.
+// reconcile starts and ends peers so that there is one for each other member, and for whoever else there is a stream to.
 func (n *Node) reconcile(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -246,7 +281,7 @@ func (n *Node) reconcile(ctx context.Context) {
 	}
 	now := make(map[string]*peer)
 	for _, m := range n.members.all() {
-		if m.Self {
+		if m.Self || m.Stream == "" || n.listener == nil {
 			continue
 		}
 		if p := n.peers[m.Name]; p != nil && p.member.Instance == m.Instance && p.member.Stream == m.Stream {
@@ -260,6 +295,10 @@ func (n *Node) reconcile(ctx context.Context) {
 		now[m.Name] = p
 	}
 	for name, p := range n.peers {
+		// Gossip may be wrong about who is gone, on a busy machine for example. A stream that works is not.
+		if now[name] == nil && p.connected.Load() {
+			now[name] = p
+		}
 		if now[name] != p {
 			p.cancel()
 		}

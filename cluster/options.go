@@ -26,6 +26,17 @@ const (
 	Local Profile = "local" // all nodes on one machine
 )
 
+// Lanes are the ways that events go to other nodes.
+type Lanes uint8
+
+// The lanes.
+const (
+	Streams    Lanes = 1 << iota // a stream to each other node: at once and in order
+	Broadcasts                   // gossip: within some gossip intervals; needs no other port and no path between each two
+)
+
+func (l Lanes) has(one Lanes) bool { return l&one != 0 }
+
 // DefaultPort is the port of gossip (UDP and TCP) where an address has none. That of streams is the next one.
 const DefaultPort = 7946
 
@@ -49,7 +60,7 @@ type Options struct {
 	Version string
 
 	Gossip string // address to gossip on, host:port with a numeric host; port 0: a free one
-	Stream string // address to take streams on, the same form
+	Stream string // address to take streams on, the same form; unused without that lane
 	// The others reach this node by these addresses if they are set, of the same form but with a specific host. Needed where the ones
 	// above are unspecified on a machine with several, or behind address translation.
 	AdvertiseGossip, AdvertiseStream string
@@ -61,6 +72,7 @@ type Options struct {
 	RejoinInterval time.Duration // 0: the profile's
 	Resolver       Resolver      // nil: the system's
 
+	Lanes      Lanes       // 0: both
 	Profile    Profile     // empty: LAN
 	Codec      codec.Codec // to send in, to nodes that read it; 0: MessagePack
 	QueueLimit int         // events that wait for one other node; 0: DefaultQueueLimit
@@ -117,9 +129,14 @@ func (o *Options) complete() error {
 	check("node", CheckName(o.Name))
 	check("cluster", CheckName(o.Cluster))
 	check("keys", checkKeys(o.Keys))
-	for what, address := range map[string]string{"gossip address": o.Gossip, "stream address": o.Stream} {
-		_, err := netip.ParseAddrPort(address)
-		check(what, err)
+	if o.Lanes == 0 {
+		o.Lanes = Streams | Broadcasts
+	}
+	_, err := netip.ParseAddrPort(o.Gossip)
+	check("gossip address", err)
+	if o.Lanes.has(Streams) {
+		_, err := netip.ParseAddrPort(o.Stream)
+		check("stream address", err)
 	}
 	for what, address := range map[string]string{"advertised gossip address": o.AdvertiseGossip, "advertised stream address": o.AdvertiseStream} {
 		if address == "" {
@@ -173,7 +190,7 @@ type times struct {
 }
 
 var timesOf = map[Profile]times{
-	LAN:   {rejoin: 10 * time.Second, heartbeat: time.Second, timeout: 5 * time.Second, gossip: 50 * time.Millisecond},
+	LAN:   {rejoin: 10 * time.Second, heartbeat: time.Second, timeout: 5 * time.Second, gossip: 20 * time.Millisecond},
 	WAN:   {rejoin: 30 * time.Second, heartbeat: 5 * time.Second, timeout: 20 * time.Second, gossip: 200 * time.Millisecond},
 	Local: {rejoin: time.Second, heartbeat: time.Second, timeout: 5 * time.Second, gossip: 20 * time.Millisecond},
 }

@@ -24,7 +24,7 @@ const (
 	longestWait  = 2 * time.Second
 )
 
-// A peer sends to one other node, as one instance of it, for as long as that is a member.
+// A peer sends to one other node, as one instance of it, for as long as that is a member or its stream holds.
 type peer struct {
 	node   *Node
 	member Member
@@ -39,8 +39,9 @@ type peer struct {
 	connected atomic.Bool
 	connects  atomic.Uint64
 	sent      atomic.Uint64
-	pinged    atomic.Int64 // when the last heartbeat was sent, until it is answered; ns since the epoch
-	roundTrip atomic.Int64 // ns
+	pinged    atomic.Int64  // when the last heartbeat was sent, until it is answered; by Node.now
+	pingedAt  atomic.Uint64 // the number that answers it
+	roundTrip atomic.Int64  // ns
 }
 
 func newPeer(n *Node, m Member) *peer {
@@ -70,6 +71,7 @@ func (p *peer) run(ctx context.Context) {
 		if p.connected.Swap(false) {
 			wait = shortestWait
 			p.log.Warn().Err(err).Msg("stream to a node broke")
+			p.node.members.signal() // if it is no member, that was all
 		} else {
 			p.log.Debug().Err(err).Msg("no stream to a node")
 		}
@@ -174,8 +176,10 @@ func (p *peer) listen(conn net.Conn, r *bufio.Reader) error {
 		if _, err := io.ReadFull(r, answer[:]); err != nil {
 			return err
 		}
-		if at := p.pinged.Swap(0); at != 0 {
-			p.roundTrip.Store(time.Now().UnixNano() - at)
+		// An answer with a lower number says only that the other end is busy with what came before.
+		if at := p.pinged.Load(); at != 0 && binary.BigEndian.Uint64(answer[:]) >= p.pingedAt.Load() {
+			p.roundTrip.Store(p.node.now() - at)
+			p.pinged.Store(0)
 		}
 	}
 }
@@ -195,8 +199,12 @@ func (p *peer) send(ctx context.Context, conn net.Conn) error {
 		return err
 	}
 	ping := func() error {
-		p.pinged.CompareAndSwap(0, time.Now().UnixNano())
-		return write(p.queue.number(), nil)
+		number := p.queue.number()
+		if p.pinged.Load() == 0 {
+			p.pingedAt.Store(number)
+			p.pinged.Store(p.node.now())
+		}
+		return write(number, nil)
 	}
 	for {
 		select {

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
@@ -324,7 +325,7 @@ func TestNumbering(t *testing.T) {
 func TestRecentTellsOnce(t *testing.T) {
 	box, account := mailbox.NewID(), mailbox.NewAccountID()
 	rapid.Check(t, func(t *rapid.T) {
-		r := newRecent()
+		r := newRecent(time.Hour)
 		var events []mailbox.Event
 		for m := range rapid.IntRange(0, 8).Draw(t, "changes") {
 			events = append(events, change(box, mailbox.ModSeq(m+1)))
@@ -359,7 +360,7 @@ func TestRecentTellsOnce(t *testing.T) {
 			t.Fatalf("told %v, want %v", got, want)
 		}
 	})
-	r := newRecent()
+	r := newRecent(time.Hour)
 	for m := range mailbox.ModSeq(3 * recentSize) {
 		if e := []mailbox.Event{change(box, m+1)}; len(r.quick(e)) != 1 || len(r.quick(e)) != 0 {
 			t.Fatalf("change %d is not told once", m+1)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,7 @@ import (
 )
 
 const (
-	maxHandshakes = 64   // streams that have not shown a key yet
+	maxHandshakes = 64   // connections that have not shown a key yet
 	maxSenders    = 4096 // nodes whose numbers are remembered
 )
 
@@ -32,14 +33,14 @@ type sender struct {
 	numbers numbering
 
 	received, lost, repeated, unknown, trailing, undecodable atomic.Uint64
-	next                                                     atomic.Uint64
+	instance, next                                           atomic.Uint64
 	open                                                     atomic.Int32
 }
 
 // accept takes streams until ctx ends.
 func (n *Node) accept(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { n.listener.Close() })()
-	tickets := make(chan struct{}, maxHandshakes)
+	var strangers waiting
 	for {
 		raw, err := n.listener.Accept()
 		if err != nil {
@@ -54,16 +55,10 @@ func (n *Node) accept(ctx context.Context) {
 				return
 			}
 		}
-		select {
-		case tickets <- struct{}{}:
-		default:
-			n.stats.refused.Add(1)
-			raw.Close()
-			continue
-		}
+		strangers.add(raw)
 		n.work.Go(func() {
 			s, conn, release := n.admit(ctx, raw)
-			<-tickets
+			strangers.remove(raw)
 			if s == nil {
 				n.stats.refused.Add(1)
 				return
@@ -72,6 +67,29 @@ func (n *Node) accept(ctx context.Context) {
 			n.receive(s, conn)
 		})
 	}
+}
+
+// waiting are connections that have not shown a key yet, the oldest first.
+type waiting struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+// add adds a connection. If there are too many, the oldest one is closed: who has a key needs milliseconds, so that many who have none
+// keep nobody out.
+func (w *waiting) add(c net.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conns = append(w.conns, c); len(w.conns) > maxHandshakes {
+		w.conns[0].Close()
+		w.conns = slices.Delete(w.conns, 0, 1)
+	}
+}
+
+func (w *waiting) remove(c net.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns = slices.DeleteFunc(w.conns, func(other net.Conn) bool { return other == c })
 }
 
 // admit lets a stream in whose other end has a key. If it returns no sender, the stream is closed.
@@ -144,7 +162,9 @@ func (n *Node) receive(s *sender, conn net.Conn) {
 func (n *Node) read(s *sender, conn net.Conn) error {
 	r := bufio.NewReaderSize(conn, 32<<10)
 	expect := func() error { return conn.SetReadDeadline(time.Now().Add(n.times.timeout)) }
+	answered := time.Now()
 	answer := func() error {
+		answered = time.Now()
 		if err := conn.SetWriteDeadline(time.Now().Add(n.times.timeout)); err != nil {
 			return err
 		}
@@ -159,6 +179,7 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 		n.stats.refused.Add(1)
 		return err
 	}
+	s.instance.Store(h.instance)
 	if s.numbers.open(h.instance, h.line, h.next) {
 		n.lost(s, "stream")
 	}
@@ -186,7 +207,7 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 			continue
 		}
 		n.take(s, &f)
-		if f.Next() == f.First {
+		if f.Next() == f.First || time.Since(answered) >= n.times.heartbeat {
 			if err := answer(); err != nil {
 				return err
 			}

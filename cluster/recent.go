@@ -3,27 +3,34 @@ package cluster
 import (
 	"hash/maphash"
 	"sync"
+	"time"
 
 	"github.com/starling-mail/starling/mailbox"
 )
 
-// recentSize is after how many events the older half of what recent remembers is forgotten.
-const recentSize = 32 << 10
+// After how many events, or after which time, the older half of what recent remembers is forgotten.
+const (
+	recentSize = 32 << 10
+	recentLife = 5 // repair intervals
+)
 
 // A recent remembers which events this node's listeners were told of, so that what comes by a stream and by the feed is told once. What
 // it has forgotten is told again, which does no harm.
 //
 // A Change is known by its number. Other events have none, and equal ones may follow each other: of these it counts how often they
-// came by the fast way, less how often by the feed. When both have brought all, that is 0.
+// came by the fast way, less how often by the feed. When both have brought all, that is 0. Where one of them does not bring an event, such
+// as at a node's start, the count would be wrong for ever: that is why it is forgotten soon.
 type recent struct {
 	seed maphash.Seed
+	life time.Duration
 
 	mu         sync.Mutex
 	young, old map[uint64]int32
+	since      time.Time // young's beginning
 }
 
-func newRecent() *recent {
-	return &recent{seed: maphash.MakeSeed(), young: make(map[uint64]int32)}
+func newRecent(life time.Duration) *recent {
+	return &recent{seed: maphash.MakeSeed(), life: life, young: make(map[uint64]int32), since: time.Now()}
 }
 
 // A print is what tells events apart.
@@ -55,6 +62,9 @@ func (r *recent) fed(events []mailbox.Event) []mailbox.Event { return r.filter(e
 func (r *recent) filter(events []mailbox.Event, by int32) []mailbox.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if now := time.Now(); len(r.young) >= recentSize || now.Sub(r.since) >= r.life {
+		r.young, r.old, r.since = make(map[uint64]int32), r.young, now
+	}
 	for i := range events {
 		if r.note(&events[i], by) {
 			continue
@@ -70,6 +80,10 @@ func (r *recent) filter(events []mailbox.Event, by int32) []mailbox.Event {
 	return events
 }
 
+// gossiped does the same with events that came by gossip. What is no Change is told again unless a stream has just brought it: gossip repeats
+// itself, so it must not be counted.
+func (r *recent) gossiped(events []mailbox.Event) []mailbox.Event { return r.filter(events, 0) }
+
 // note notes one event and returns true if it must be told. The caller holds mu.
 func (r *recent) note(e *mailbox.Event, by int32) bool {
 	k := r.key(e)
@@ -78,19 +92,20 @@ func (r *recent) note(e *mailbox.Event, by int32) bool {
 		n = r.old[k]
 		delete(r.old, k)
 	}
-	fresh := n*by >= 0 // it did not come the other way before
-	if e.Change != nil {
+	var fresh bool
+	switch {
+	case e.Change != nil:
 		fresh, n = n == 0, 1
-	} else {
+	case by == 0:
+		fresh = n == 0
+	default:
+		fresh = n*by >= 0 // it did not come the other way before
 		n += by
 	}
 	if n == 0 {
 		delete(r.young, k)
-		return fresh
-	}
-	r.young[k] = n
-	if len(r.young) >= recentSize {
-		r.young, r.old = make(map[uint64]int32, recentSize), r.young
+	} else {
+		r.young[k] = n
 	}
 	return fresh
 }

@@ -29,7 +29,7 @@ type repair struct {
 	cursor string // run's, after begin
 
 	reads, events, reloads atomic.Uint64
-	last                   atomic.Int64 // when the feed was read to its end; ns since the epoch
+	last                   atomic.Pointer[time.Time] // when the feed was read to its end
 }
 
 func newRepair(f Feed, r eventbus.Receiver, told *recent, every time.Duration, log zerolog.Logger) *repair {
@@ -39,7 +39,7 @@ func newRepair(f Feed, r eventbus.Receiver, told *recent, every time.Duration, l
 // begin finds the end of the feed.
 func (r *repair) begin(ctx context.Context) (err error) {
 	r.cursor, err = r.feed.End(ctx)
-	r.last.Store(time.Now().UnixNano())
+	r.ended()
 	return err
 }
 
@@ -95,7 +95,7 @@ func (r *repair) read(ctx context.Context) error {
 		}
 		r.cursor = cursor
 		if len(events) < feedPage {
-			r.last.Store(time.Now().UnixNano())
+			r.ended()
 			return nil
 		}
 	}
@@ -113,9 +113,20 @@ func (r *repair) reload(ctx context.Context) error {
 	r.reloads.Add(1)
 	r.log.Warn().Msg("the feed does not reach back to where this node was: everything is loaded again")
 	r.receiver.Lost()
-	r.last.Store(time.Now().UnixNano())
+	r.ended()
 	return nil
 }
 
-// age is how long ago the feed was read to its end.
-func (r *repair) age() time.Duration { return time.Duration(time.Now().UnixNano() - r.last.Load()) }
+// ended notes that the feed was read to its end.
+func (r *repair) ended() {
+	now := time.Now()
+	r.last.Store(&now)
+}
+
+// age is how long ago the feed was read to its end; 0 before it was.
+func (r *repair) age() time.Duration {
+	if at := r.last.Load(); at != nil {
+		return time.Since(*at)
+	}
+	return 0
+}

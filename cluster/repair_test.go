@@ -132,7 +132,7 @@ func TestRepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := new(memoryFeed)
 		to := &receiver{make(chan []mailbox.Event, 100), make(chan struct{}, 100)}
-		r := newRepair(feed, to, newRecent(), time.Second, zerolog.Nop())
+		r := newRepair(feed, to, newRecent(time.Hour), time.Second, zerolog.Nop())
 		id := mailbox.NewID()
 		feed.commit(nil, change(id, 1)) // before
 		if err := r.begin(t.Context()); err != nil {

@@ -8,7 +8,7 @@ import (
 
 // Stats are figures of a node since it was started.
 type Stats struct {
-	Joined    bool
+	Joined    bool // see Node.Joined
 	Members   int
 	Malformed uint64 // members whose metadata were not understood
 	Conflicts uint64 // times that another node was seen with a member's name
@@ -22,6 +22,11 @@ type Stats struct {
 	Repaired uint64        // events that came from the feed alone
 	Reloads  uint64        // times that the feed did not reach back and everybody had to start again
 	FeedAge  time.Duration // since the feed was last read to its end; 0 without a feed
+
+	Gossiped     uint64 // broadcasts that came
+	GossipTold   uint64 // events that came by gossip first
+	GossipMissed uint64 // broadcasts that there was no room for, in either direction, or that could not be read
+	GossipQueued int    // broadcasts that wait
 
 	Peers []PeerStats // sorted by name
 }
@@ -57,6 +62,10 @@ func (n *Node) Stats() Stats {
 	s.Refused, s.TooLarge, s.Unsent, s.Losses = n.stats.refused.Load(), n.stats.tooLarge.Load(), n.stats.unsent.Load(), n.stats.losses.Load()
 	if r := n.repair; r != nil {
 		s.Repairs, s.Repaired, s.Reloads, s.FeedAge = r.reads.Load(), r.events.Load(), r.reloads.Load(), r.age()
+	}
+	if l := n.lane; l != nil {
+		s.GossipQueued, s.GossipMissed = l.queue.figures()
+		s.Gossiped, s.GossipTold, s.GossipMissed = l.received.Load(), l.told.Load(), s.GossipMissed+l.missed.Load()+l.undecodable.Load()
 	}
 	byName := make(map[string]*PeerStats)
 	of := func(name string) *PeerStats {

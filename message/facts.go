@@ -48,7 +48,7 @@ func messageIDs(value []byte) []string {
 		}
 		ids = append(ids, string(id))
 	}
-	if ids == nil && len(value) > 0 && len(value) <= maxMessageID && bytes.IndexAny(value, " \t<>") < 0 {
+	if ids == nil && len(value) > 0 && len(value) <= maxMessageID && !bytes.ContainsAny(value, " \t<>") {
 		return []string{string(value)}
 	}
 	return ids

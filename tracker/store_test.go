@@ -207,15 +207,6 @@ func (s *fakeStore) rewind() {
 	s.modseq--
 }
 
-// renumber gives the mailbox another UIDVALIDITY, and forgets all changes.
-func (s *fakeStore) renumber() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.uidValidity++
-	s.modseq += 9
-	s.floor, s.gone = s.modseq, map[imap.UID]mailbox.ModSeq{}
-}
-
 // done ends a read.
 func (s *fakeStore) done(op string) {
 	after := s.after

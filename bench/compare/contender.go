@@ -24,6 +24,7 @@ type contender struct {
 type server struct {
 	imap, imaps string // host:port
 	pid         int
+	log         func() string // what it has printed
 	close       func() error
 }
 
@@ -51,7 +52,7 @@ func dovecotColumn(name, format string, hibernate time.Duration, s sizes, in ...
 		if err != nil {
 			return nil, err
 		}
-		return &server{imap: d.IMAP, imaps: d.IMAPS, pid: d.PID(), close: d.Close}, nil
+		return &server{imap: d.IMAP, imaps: d.IMAPS, pid: d.PID(), log: d.Log, close: d.Close}, nil
 	}}
 }
 

@@ -151,7 +151,7 @@ func measure(ctx context.Context, imapload string, o options, all []measurement,
 		start := time.Now()
 		figures, err := load(ctx, imapload, m, s, o.users)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w\n%s", err, lastLines(s.log(), 20))
 		}
 		for _, f := range m.figures {
 			if v, ok := figures[f.key]; ok {
@@ -161,6 +161,12 @@ func measure(ctx context.Context, imapload string, o options, all []measurement,
 		fmt.Fprintf(os.Stderr, "  %-18s %5.1f s, others used %.2f cores\n", m.name, time.Since(start).Seconds(), figures["others_cores"])
 	}
 	return nil
+}
+
+// lastLines is the end of a log.
+func lastLines(log string, n int) string {
+	lines := strings.Split(strings.TrimRight(log, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // machine says what the figures were measured on.

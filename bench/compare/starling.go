@@ -37,7 +37,7 @@ func starlingColumn(binary string, s sizes) contender {
 		if err != nil {
 			return nil, errors.Join(err, closeNode())
 		}
-		return &server{imap: n.IMAP, imaps: n.IMAPS, pid: n.PID(), close: closeNode}, nil
+		return &server{imap: n.IMAP, imaps: n.IMAPS, pid: n.PID(), log: n.Log, close: closeNode}, nil
 	}
 	return contender{name: "Starling", in: set([]group{idle, notify, mix}), start: start}
 }

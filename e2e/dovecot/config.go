@@ -27,6 +27,7 @@ base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/run
 instance_name = starling-test
 log_path = /dev/stderr
+info_log_path = /dev/null
 listen = 127.0.0.1
 protocols = imap
 default_internal_user = {{.Internal}}
@@ -77,6 +78,7 @@ service stats {
   chroot =
 }
 service imap {
+  process_limit = {{.Processes}}
   service_count = {{.Reuse}}
   extra_groups = $default_internal_group
   unix_listener imap-master {

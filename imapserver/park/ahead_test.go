@@ -19,7 +19,6 @@ type fake struct {
 	bytes    []byte
 	closed   bool
 	readers  int
-	written  []byte
 }
 
 func newFake() *fake {

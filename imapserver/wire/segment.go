@@ -78,7 +78,7 @@ func (d *Decoder) Discard() error {
 	if budget < 0 {
 		return errSkip
 	}
-	tail := d.seg
+	tail := tailOf(d.seg)
 	if d.cut {
 		var err error
 		if tail, err = d.skipLine(d.seg, &budget); err != nil {

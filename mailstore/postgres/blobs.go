@@ -83,7 +83,7 @@ func (s *Store) findOrphans(ctx context.Context) error {
 	if err := s.step(ctx, func(t *tx) error {
 		return t.rows(`UPDATE store SET orphans_at = clock_timestamp() WHERE orphans_at < clock_timestamp() - $1 * interval '1 microsecond' RETURNING true`,
 			func(r pgx.Rows) error { return r.Scan(&due) }, ago(orphansEvery))
-	}, &due); err != nil || !due {
+	}); err != nil || !due {
 		return err
 	}
 	return s.collectOrphans(ctx)

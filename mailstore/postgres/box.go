@@ -131,6 +131,17 @@ func spans(set imap.UIDSet) (from, to []int64) {
 	return from, to
 }
 
+// numbers returns the UIDs of a set one by one.
+func numbers(set imap.UIDSet) []int64 {
+	list := make([]int64, 0, rules.CountUIDs(set))
+	for _, r := range set {
+		for uid := int64(r.Start); uid <= int64(r.Stop); uid++ {
+			list = append(list, uid)
+		}
+	}
+	return list
+}
+
 // clone returns a box that shares nothing that changes.
 func (b *box) clone() *box {
 	c := *b

@@ -92,7 +92,8 @@ func (t *tx) transfer(op string, src, dst *box, list []messageRow, move bool) (o
 	}
 	t.exec(`INSERT INTO messages (account, box, uid, modseq, created, flags, keywords, size, received, zone, saved, body, thread)
 		SELECT m.account, $2, u.uid, $3, $3, m.flags, u.keywords, m.size, m.received, m.zone, $4, m.body, m.thread
-		FROM unnest($6::bigint[], $7::bigint[], $8::text[]) AS u(old, uid, keywords), messages m WHERE m.account = $1 AND m.box = $5 AND m.uid = u.old`,
+		FROM unnest($6::bigint[], $7::bigint[], $8::text[]) AS u(old, uid, keywords), LATERAL
+		(SELECT * FROM messages WHERE account = $1 AND box = $5 AND uid = u.old OFFSET 0) AS m`,
 		dst.acct, dst.num, int64(added.ModSeq), t.now.Unix(), src.num, old, uids, keywords)
 	if !move {
 		t.exec(`INSERT INTO shared (account, body, owners) SELECT $1, body, count(*) + 1 FROM unnest($2::bigint[]) AS body GROUP BY body

@@ -61,9 +61,15 @@ func (t *tx) expunge(op string, b *box, list []messageRow) (*mailbox.Change, err
 	return c, nil
 }
 
+// theseMessages is a condition on messages: to be of an account and a box that
+// are locked, with one of some UIDs. Each is looked for by its key: a planner that underrates the mailbox would read all
+// of it. As the mailbox is locked, rows stay where they are.
+const theseMessages = `ctid = ANY(ARRAY(SELECT m.ctid FROM unnest($3::bigint[]) AS u(uid),
+	LATERAL (SELECT ctid FROM messages WHERE account = $1 AND box = $2 AND uid = u.uid OFFSET 0) AS m))`
+
 // remove deletes rows of messages.
 func (t *tx) remove(b *box, uids []int64) {
-	t.exec(`DELETE FROM messages WHERE account = $1 AND box = $2 AND uid = ANY($3)`, b.acct, b.num, uids)
+	t.exec(`DELETE FROM messages WHERE `+theseMessages, b.acct, b.num, uids)
 }
 
 // concludeExpunge writes the expunge log besides what conclude does.
@@ -75,10 +81,12 @@ func (t *tx) concludeExpunge(b *box, c *mailbox.Change) {
 // release takes owners from bodies, one for each time a body is named; those
 // without owners are deleted. The account is locked, so nobody else counts owners now.
 func (t *tx) release(acct int64, bodies []int64) {
+	const find = `ctid = ANY(ARRAY(SELECT r.ctid FROM owned o, LATERAL (SELECT ctid FROM `
+	const of = ` WHERE account = $1 AND body = o.body OFFSET 0) AS r WHERE `
 	t.exec(`WITH gone AS (SELECT body, count(*) AS n FROM unnest($2::bigint[]) AS body GROUP BY body),
 		owned AS (SELECT g.body, coalesce((SELECT owners FROM shared s WHERE s.account = $1 AND s.body = g.body), 1) - g.n AS remain FROM gone g),
-		fewer AS (UPDATE shared s SET owners = o.remain FROM owned o WHERE s.account = $1 AND s.body = o.body AND o.remain > 1),
-		alone AS (DELETE FROM shared s USING owned o WHERE s.account = $1 AND s.body = o.body AND o.remain <= 1),
-		dead AS (DELETE FROM bodies b USING owned o WHERE b.account = $1 AND b.body = o.body AND o.remain <= 0 RETURNING b.blob)
+		fewer AS (UPDATE shared s SET owners = (SELECT remain FROM owned o WHERE o.body = s.body) WHERE `+find+`shared`+of+`remain > 1))),
+		alone AS (DELETE FROM shared WHERE `+find+`shared`+of+`remain <= 1))),
+		dead AS (DELETE FROM bodies WHERE `+find+`bodies`+of+`remain <= 0)) RETURNING blob)
 		INSERT INTO dead_blobs (blob) SELECT DISTINCT blob FROM dead WHERE blob IS NOT NULL ON CONFLICT (blob) DO UPDATE SET at = excluded.at, state = 0`, acct, bodies)
 }

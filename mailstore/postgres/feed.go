@@ -82,8 +82,9 @@ func (s *Store) ReadFeed(ctx context.Context, after mailstore.Cursor, limit int)
 	untilMax, untilRunning := until.args()
 	if err := s.readAll(ctx, op, []stmt{
 		{sql: feedQuery, scan: f.scan},
-		{sql: `SELECT seq, event FROM feed WHERE (xid >= $1::text::xid8 OR xid = ANY($2::text[]::xid8[]))
-			AND xid < $3::text::xid8 AND xid <> ALL($4::text[]::xid8[]) AND seq > $5 ORDER BY seq LIMIT $6`,
+		{sql: `SELECT seq, event FROM ((SELECT * FROM feed WHERE xid >= $1::text::xid8 OFFSET 0)
+				UNION ALL (SELECT * FROM feed WHERE xid = ANY($2::text[]::xid8[]) OFFSET 0)) AS f
+			WHERE xid < $3::text::xid8 AND xid <> ALL($4::text[]::xid8[]) AND seq > $5 ORDER BY seq LIMIT $6`,
 			args: []any{seenMax, seenRunning, untilMax, untilRunning, p.seq, int64(limit) + 1}, scan: func(r pgx.Rows) error {
 				if more = len(events) == limit; more {
 					return nil

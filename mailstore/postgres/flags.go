@@ -25,8 +25,8 @@ func (t *tx) messageRows(id mailbox.ID, uids imap.UIDSet, limit int) (list []mes
 	}
 	words := rules.Words{}
 	from, to := spans(uids)
-	err = t.rows(`SELECT m.uid, m.modseq, m.size, m.body, m.flags, m.keywords FROM mailboxes b, unnest($2::bigint[], $3::bigint[]) AS s(first, last), messages m
-		WHERE b.id = $1 AND m.account = b.account AND m.box = b.box AND m.uid BETWEEN s.first AND s.last ORDER BY m.uid LIMIT $4`, func(r pgx.Rows) error {
+	err = t.rows(`SELECT m.uid, m.modseq, m.size, m.body, m.flags, m.keywords FROM unnest($2::bigint[], $3::bigint[]) AS s(first, last), LATERAL
+		(SELECT * FROM messages WHERE `+inBox+` AND uid BETWEEN s.first AND s.last ORDER BY uid LIMIT $4) AS m ORDER BY m.uid LIMIT $4`, func(r pgx.Rows) error {
 		var m messageRow
 		var flags int16
 		var keywords []byte
@@ -69,9 +69,6 @@ func (t *tx) updateFlags(op string, b *box, list []messageRow, u mailstore.FlagU
 	if err != nil {
 		return out, err
 	}
-	var uids []int64
-	var system []int16
-	var words []string
 	var told rules.Flagging
 	for _, m := range list {
 		if u.UnchangedSince != nil && mailbox.ModSeq(m.modseq) > *u.UnchangedSince {
@@ -82,19 +79,21 @@ func (t *tx) updateFlags(op string, b *box, list []messageRow, u mailstore.FlagU
 		if to == m.flags {
 			continue
 		}
-		uids, system, words = append(uids, m.uid), append(system, int16(to.System)), append(words, to.Keywords)
 		b.count(-1, m.size, m.flags.System)
 		b.count(1, m.size, to.System)
 		told.Add(imap.UID(m.uid), to)
 	}
-	if len(uids) == 0 {
+	changes := told.Changes()
+	if len(changes) == 0 {
 		b.keywords = keywords // nothing has them
 		return out, nil
 	}
 	c := t.next(b)
-	t.exec(`UPDATE messages m SET flags = u.flags, keywords = u.keywords, modseq = $3 FROM unnest($4::bigint[], $5::smallint[], $6::text[]) AS u(uid, flags, keywords)
-		WHERE m.account = $1 AND m.box = $2 AND m.uid = u.uid`, b.acct, b.num, int64(c.ModSeq), uids, system, words)
-	c.Flags = told.Changes()
+	for _, f := range changes {
+		t.exec(`UPDATE messages SET flags = $4, keywords = $5, modseq = $6 WHERE `+theseMessages,
+			b.acct, b.num, numbers(f.UIDs), int16(f.Flags.System), f.Flags.Keywords, int64(c.ModSeq))
+	}
+	c.Flags = changes
 	out.Change = c
 	t.conclude(b, c)
 	return out, nil

@@ -11,7 +11,7 @@ const (
 	// maintenanceStep is how many rows one step of maintenance touches, so that
 	// writers hardly notice it.
 	maintenanceStep = 500
-	// maintenanceLock is the advisory lock of the one node that maintains.
+	// maintenanceLock is the advisory lock of the node that does a step.
 	maintenanceLock = 0x53746172
 )
 
@@ -34,7 +34,7 @@ func (s *Store) maintain(ctx context.Context) {
 
 // Maintain does at once what is otherwise done every MaintainEvery: it clears
 // away the messages of deleted mailboxes, trims the feed and the expunge log, and deletes blobs that
-// nobody owns any more. Of several nodes one at a time does a step.
+// nobody owns any more. Of several nodes one at a time does a step of it.
 func (s *Store) Maintain(ctx context.Context) error {
 	for _, task := range []func(*tx) (more bool, err error){
 		(*tx).clearBox, (*tx).clearAccount, (*tx).trimFeed, (*tx).trimExpunged, (*tx).doomBlobs, (*tx).clearBlobs, (*tx).forgetBlobs,
@@ -43,7 +43,7 @@ func (s *Store) Maintain(ctx context.Context) error {
 			if err := s.step(ctx, func(t *tx) (err error) {
 				more, err = task(t)
 				return err
-			}, &more); err != nil {
+			}); err != nil {
 				return err
 			}
 		}
@@ -51,18 +51,10 @@ func (s *Store) Maintain(ctx context.Context) error {
 	return s.findOrphans(ctx)
 }
 
-// step runs f in a transaction if no other node maintains, and otherwise sets
-// more to false.
-func (s *Store) step(ctx context.Context, f func(*tx) error, more *bool) error {
+// step runs f in a transaction of its own, while no other node does.
+func (s *Store) step(ctx context.Context, f func(*tx) error) error {
 	return s.write(ctx, &request{op: "maintain", run: func(t *tx) error {
-		mine := false
-		if err := t.rows(`SELECT pg_try_advisory_xact_lock($1)`, func(r pgx.Rows) error { return r.Scan(&mine) }, maintenanceLock); err != nil {
-			return err
-		}
-		if !mine {
-			*more = false
-			return nil
-		}
+		t.exec(`SELECT pg_advisory_xact_lock($1)`, maintenanceLock)
 		return f(t)
 	}})
 }

@@ -14,25 +14,38 @@ import (
 	"github.com/starling-mail/starling/mailstore/rules"
 )
 
+// inBox is a condition on messages: to be in the mailbox with an id.
+const inBox = `account = (SELECT account FROM mailboxes WHERE id = $1) AND box = (SELECT box FROM mailboxes WHERE id = $1)`
+
 // Snapshot implements mailstore.Mailboxes. It is one round trip; the server
-// tells ranges of UIDs, not each.
+// tells where ranges of UIDs begin and end, not each UID.
 func (s *Store) Snapshot(ctx context.Context, id mailbox.ID) (*mailstore.Snapshot, error) {
 	const op = "open mailbox"
 	var b box
 	snap := &mailstore.Snapshot{Line: s.line}
 	if err := s.readAll(ctx, op, []stmt{
 		{sql: subscribedQuery + `WHERE m.id = $1`, args: []any{id[:]}, scan: func(r pgx.Rows) error { return b.scan(r, &b.Subscribed) }},
-		{sql: `SELECT min(uid), max(uid) FROM (SELECT m.uid, m.uid - row_number() OVER (ORDER BY m.uid) AS part FROM mailboxes b, messages m
-			WHERE b.id = $1 AND m.account = b.account AND m.box = b.box) AS numbered GROUP BY part ORDER BY 1`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
-			var first, last int64
-			if err := r.Scan(&first, &last); err != nil {
+		{sql: `SELECT uid, before FROM (SELECT uid, lag(uid) OVER (ORDER BY uid) AS before FROM messages WHERE ` + inBox + `) AS m
+			WHERE before IS NULL OR uid > before + 1 ORDER BY uid`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
+			var uid int64
+			var before *int64
+			if err := r.Scan(&uid, &before); err != nil {
 				return err
 			}
-			snap.UIDs = append(snap.UIDs, imap.UIDRange{Start: imap.UID(first), Stop: imap.UID(last)})
+			if before != nil {
+				snap.UIDs[len(snap.UIDs)-1].Stop = imap.UID(*before)
+			}
+			snap.UIDs = append(snap.UIDs, imap.UIDRange{Start: imap.UID(uid)})
 			return nil
 		}},
-		{sql: `SELECT m.uid FROM mailboxes b, LATERAL (SELECT uid FROM messages WHERE account = b.account AND box = b.box AND flags & 1 = 0 ORDER BY uid LIMIT 1) AS m
-			WHERE b.id = $1 AND b.unseen > 0`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
+		{sql: `SELECT uid FROM messages WHERE ` + inBox + ` ORDER BY uid DESC LIMIT 1`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
+			var uid int64
+			err := r.Scan(&uid)
+			snap.UIDs[len(snap.UIDs)-1].Stop = imap.UID(uid)
+			return err
+		}},
+		{sql: `SELECT uid FROM messages WHERE ` + inBox + ` AND flags & 1 = 0 AND (SELECT unseen FROM mailboxes WHERE id = $1) > 0
+			ORDER BY uid LIMIT 1`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
 			var uid int64
 			err := r.Scan(&uid)
 			snap.FirstUnseen = imap.UID(uid)
@@ -66,7 +79,7 @@ func (s *Store) ChangesSince(ctx context.Context, id mailbox.ID, since mailbox.M
 	if err := s.readAll(ctx, op, []stmt{
 		{sql: boxQuery + `WHERE m.id = $1`, args: []any{id[:]}, scan: func(r pgx.Rows) error { return b.scan(r) }},
 		{sql: `SELECT m.uid, m.created, m.flags, m.keywords FROM mailboxes b, messages m
-			WHERE b.id = $1 AND b.floor <= $2 AND m.account = b.account AND m.box = b.box AND m.modseq > $2`, args: []any{id[:], after}, scan: func(r pgx.Rows) error {
+			WHERE b.id = $1 AND b.floor <= $2 AND -m.box = -b.box AND m.modseq > $2`, args: []any{id[:], after}, scan: func(r pgx.Rows) error {
 			var uid, created int64
 			var flags int16
 			var keywords []byte

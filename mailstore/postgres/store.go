@@ -113,11 +113,15 @@ func (s *Store) configure(c *pgxpool.Config) {
 		"lock_timeout":                        ms,
 		"statement_timeout":                   ms,
 		"tcp_user_timeout":                    ms,
+		"tcp_keepalives_idle":                 "30",
+		"tcp_keepalives_interval":             "10",
+		"tcp_keepalives_count":                "3",
 		// Every statement finds its rows by a key. That must not depend on how lately the
 		// planner has counted rows.
-		"enable_seqscan":  "off",
-		"plan_cache_mode": "force_generic_plan",
-		"jit":             "off",
+		"enable_seqscan":   "off",
+		"random_page_cost": "1.1",
+		"plan_cache_mode":  "force_generic_plan",
+		"jit":              "off",
 	} {
 		if _, ok := c.ConnConfig.RuntimeParams[name]; !ok {
 			c.ConnConfig.RuntimeParams[name] = value

@@ -44,6 +44,7 @@ func testCopy(f *fixture) {
 	out, err = f.store.Copy(f.ctx, inbox, dst.ID, span(50, 60))
 	f.must(err)
 	f.equal("nothing copied", []any{out.Change == nil, out.Source, out.Dest}, []any{true, "", ""})
+	f.equal("nothing told", f.told.count(), n)
 	_, err = f.store.Copy(f.ctx, dst.ID, inbox, span(1, 100))
 	f.kind(err, mailbox.Limit) // five, four are allowed
 	_, err = f.store.Copy(f.ctx, dst.ID, mailbox.NewID(), span(1, 1))

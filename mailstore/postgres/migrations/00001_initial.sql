@@ -85,7 +85,10 @@ CREATE TABLE messages (
     thread   bytea    NOT NULL,
     PRIMARY KEY (account, box, uid)
 ) WITH (fillfactor = 90);
-CREATE INDEX messages_by_modseq ON messages (account, box, modseq);
+-- Of a mailbox (the numbers of boxes are one account's each). It is by -box so that
+-- a search by account and box can use nothing but the primary key: what the planner thinks it knows of a mailbox's
+-- size is wrong for the largest.
+CREATE INDEX messages_by_modseq ON messages ((-box), modseq);
 
 -- What never changes, shared by the copies of a message. A body's number is
 -- box << 32 | uid of the first message that had it.
