@@ -161,8 +161,8 @@ func uidsOf(t *testing.T, c *imapclient.Client) []imap.UID {
 }
 
 // TestCluster: what clients do on two nodes, a client that idles on the third
-// is told, with the right numbers (P1, P4). The feed is hardly ever read here: the
-// streams alone tell it.
+// is told, with the right numbers (P1, P4). The feed is hardly ever read here: what
+// the nodes tell each other must do.
 func TestCluster(t *testing.T) {
 	const soon = 10 * time.Second // a busy machine's notion of it
 	nodes := startCluster(t, 3, "1h")
