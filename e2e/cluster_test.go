@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/toml"
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
@@ -259,6 +262,55 @@ func TestCluster(t *testing.T) {
 			t.Errorf("the new password: %v", err)
 		}
 	})
+}
+
+// TestClusterKeys: a key is exchanged for another by the file and SIGHUP, and the
+// nodes stay together.
+func TestClusterKeys(t *testing.T) {
+	nodes := startCluster(t, 2, "1h")
+	file := keysFile(t, nodes[0])
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := run(t, binary, "cluster", "keys", "new")
+	for i, keys := range []string{string(old) + next, next + string(old), next} {
+		if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range nodes {
+			if err := n.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+			within(t, 10*time.Second, "the keys are exchanged", func() bool {
+				return strings.Count(n.Log(), "the cluster's keys were exchanged") == i+1
+			})
+		}
+	}
+	watcher := idling(t, nodes[1], true)
+	for _, n := range nodes {
+		awaitStreams(t, n, 1)
+	}
+	store(t, login(t, nodes[0], nil), "INBOX", mail("with the new key"))
+	watcher.expect(t, 10*time.Second, "* 1 EXISTS", "")
+}
+
+// keysFile is where a node's configuration says that the keys are.
+func keysFile(t *testing.T, n *node.Node) string {
+	t.Helper()
+	b, err := os.ReadFile(n.ConfigFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Cluster struct {
+			KeysFile string `toml:"keys_file"`
+		} `toml:"cluster"`
+	}
+	if err := toml.Unmarshal(b, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c.Cluster.KeysFile
 }
 
 // scan reports whether text begins as format says, and takes the number there.
