@@ -256,7 +256,10 @@ func TestCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		within(t, 2*time.Second, "the old password is refused", func() bool {
-			return dial(t, nodes[2], nil).Login(user, password).Wait() != nil
+			c := dial(t, nodes[2], nil)
+			defer c.Close()
+			refused, ok := errors.AsType[*imap.Error](c.Login(user, password).Wait())
+			return ok && refused.Code == imap.ResponseCodeAuthenticationFailed
 		})
 		if err := dial(t, nodes[2], nil).Login(user, "another horse").Wait(); err != nil {
 			t.Errorf("the new password: %v", err)
