@@ -80,6 +80,19 @@ func (r *recent) filter(events []mailbox.Event, by int32) []mailbox.Event {
 	return events
 }
 
+// lacks says whether any of events was not told yet. It notes nothing.
+func (r *recent) lacks(events []mailbox.Event) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range events {
+		k := r.key(&events[i])
+		if r.young[k]+r.old[k] <= 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // gossiped does the same with events that came by gossip. What is no Change is told again unless a stream has just brought it: gossip repeats
 // itself, so it must not be counted.
 func (r *recent) gossiped(events []mailbox.Event) []mailbox.Event { return r.filter(events, 0) }

@@ -14,6 +14,9 @@ import (
 // coalesce is how long a reading of the feed waits for further losses to be repaired by it too.
 const coalesce = 20 * time.Millisecond
 
+// grace is how long what only the feed has waits to be told: who has committed it is about to publish it, and this may have come between.
+const grace = 20 * time.Millisecond
+
 // A repair reads the store's feed, every so often and when something was lost, and gives what is there to the receiver.
 //
 // Whatever was committed before a reading began is told at its end: by the streams or by the reading. The cursor moves only
@@ -88,6 +91,13 @@ func (r *repair) read(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		if r.recent.lacks(events) {
+			select {
+			case <-time.After(grace):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		if missing := r.recent.fed(events); len(missing) > 0 {
 			r.receiver.Receive(missing)
