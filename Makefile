@@ -35,7 +35,7 @@ race:
 
 # Each fuzz target in turn, FUZZTIME each.
 fuzz:
-	@set -e; for package in $$($(GO) list ./...); do \
+	@set -e; for package in $(INNER); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \

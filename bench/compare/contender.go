@@ -16,7 +16,7 @@ const (
 // A contender is one column of the table.
 type contender struct {
 	name  string
-	in    map[group]bool
+	in    func(group) bool // which groups it takes part in
 	start func(ctx context.Context, g group) (*server, error)
 }
 
@@ -39,13 +39,13 @@ func userNames(n int) []string {
 // dovecotColumn is Debian's Dovecot. In the idle group its imap processes
 // serve one connection each, so that none is there before the first session;
 // otherwise they are used again, which spares a fork and an exec a login.
-func dovecotColumn(name, format string, hibernate time.Duration, s sizes, in ...group) contender {
-	return contender{name: name, in: set(in), start: func(ctx context.Context, g group) (*server, error) {
+func dovecotColumn(name, format string, hibernate time.Duration, s sizes, in func(group) bool) contender {
+	return contender{name: name, in: in, start: func(ctx context.Context, g group) (*server, error) {
 		c := dovecot.Config{
 			Users: userNames(s.users), Password: password, Format: format,
 			Hibernate: hibernate, Clients: 2*max(s.idle, s.listen) + 1000, Reuse: 256,
 		}
-		if g == idle {
+		if g.idle() {
 			c.Reuse = 1
 		}
 		d, err := dovecot.Start(ctx, c)
@@ -56,10 +56,4 @@ func dovecotColumn(name, format string, hibernate time.Duration, s sizes, in ...
 	}}
 }
 
-func set(groups []group) map[group]bool {
-	m := map[group]bool{}
-	for _, g := range groups {
-		m[g] = true
-	}
-	return m
-}
+func all(group) bool { return true }

@@ -64,9 +64,9 @@ func (o options) contenders() []contender {
 	if o.imapd != "" {
 		list = append(list, starlingColumn(o.imapd, o.sizes))
 	}
-	list = append(list, dovecotColumn("Dovecot", o.format, 0, o.sizes, idle, notify, mix))
+	list = append(list, dovecotColumn("Dovecot", o.format, 0, o.sizes, all))
 	if o.hibernate {
-		list = append(list, dovecotColumn("Dovecot, hibernating", o.format, 2*time.Second, o.sizes, idle))
+		list = append(list, dovecotColumn("Dovecot, hibernating", o.format, 2*time.Second, o.sizes, group.idle))
 	}
 	return list
 }
@@ -92,15 +92,15 @@ func compare(ctx context.Context, o options) error {
 	}
 	defer restore()
 
-	all := plan(o.sizes)
+	list := plan(o.sizes)
 	r := results{}
 	for range o.repeat {
-		for _, g := range []group{idle, notify, mix} {
+		for _, g := range groups {
 			for _, c := range o.contenders() {
-				if !c.in[g] {
+				if !c.in(g) {
 					continue
 				}
-				if err := measure(ctx, imapload, o, all, c, g, r); err != nil {
+				if err := measure(ctx, imapload, o, list, c, g, r); err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
 			}
@@ -111,7 +111,7 @@ func compare(ctx context.Context, o options) error {
 	for _, c := range o.contenders() {
 		names = append(names, c.name)
 	}
-	t := tabulate(all, names, r)
+	t := tabulate(list, names, r)
 	about = fmt.Sprintf("%s Medians of %d runs.", about, o.repeat)
 	fmt.Println(about)
 	if err := t.text(os.Stdout); err != nil || o.markdown == "" {
@@ -137,7 +137,7 @@ func measure(ctx context.Context, imapload string, o options, all []measurement,
 	if len(todo) == 0 {
 		return nil
 	}
-	fmt.Fprintf(os.Stderr, "%s, %s\n", g, c.name)
+	fmt.Fprintf(os.Stderr, "%s: %s\n", c.name, g)
 	s, err := c.start(ctx, g)
 	if err != nil {
 		return err

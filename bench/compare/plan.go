@@ -10,10 +10,15 @@ import (
 type group string
 
 const (
-	idle   group = "idle"   // waiting sessions; servers start without a warmed-up pool
-	notify group = "notify" // what a change takes to reach those who wait
-	mix    group = "mix"    // throughput
+	idlePlain group = "idle, plain" // waiting sessions: no memory of other work may be there
+	idleTLS   group = "idle, TLS"
+	notify    group = "notify" // what a change takes to reach those who wait
+	mix       group = "mix"    // throughput
 )
+
+var groups = []group{idlePlain, idleTLS, notify, mix}
+
+func (g group) idle() bool { return g == idlePlain || g == idleTLS }
 
 // A measurement is one run of imapload and what is read from its report.
 type measurement struct {
@@ -46,13 +51,13 @@ type sizes struct {
 func plan(s sizes) []measurement {
 	idleArgs := []string{"idle", "-n", strconv.Itoa(s.idle), "-warm", "-settle", "8s", "-conc", "32"}
 	var all []measurement
-	for _, tls := range []bool{false, true} {
+	for _, g := range []group{idlePlain, idleTLS} {
 		how := "plain"
-		if tls {
+		if g == idleTLS {
 			how = "TLS"
 		}
 		all = append(all, measurement{
-			name: "idle-" + how, group: idle, tls: tls, args: idleArgs,
+			name: "idle-" + how, group: g, tls: g == idleTLS, args: idleArgs,
 			figures: []figure{
 				{label: "idle session, " + how + ": user memory, KiB", key: "pss_kib_per_session", lower: true},
 				{label: "idle session, " + how + ": of the whole machine, KiB", key: "machine_kib_per_session", lower: true},

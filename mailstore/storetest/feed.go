@@ -143,7 +143,6 @@ func testFeedRetention(f *fixture) {
 	start := f.end()
 	_, inbox := f.inbox()
 	f.fill(inbox, 3)
-	end := f.end()
 	f.eventually(func() bool {
 		f.maintain()
 		_, _, err := f.store.ReadFeed(f.ctx, start, 10)
@@ -152,8 +151,16 @@ func testFeedRetention(f *fixture) {
 		}
 		return err != nil
 	})
-	// Whoever has read all misses nothing.
-	f.equal("end", f.end(), end)
+	// Whoever has read all misses nothing. A store that sees transactions of others in progress
+	// just then, in another database too, may not be sure of that and refuse.
+	var end mailstore.Cursor
+	f.eventually(func() bool {
+		f.add(inbox)
+		end = f.end()
+		f.maintain()
+		_, _, err := f.store.ReadFeed(f.ctx, end, 10)
+		return err == nil
+	})
 	f.add(inbox)
 	events, _ := f.feed(end, 10)
 	f.equal("events after", len(events), 1)
