@@ -105,12 +105,13 @@ func (t *tracker) rows(ctx context.Context, uids imap.UIDSet, dst []FlagRow) ([]
 			tries = 1
 		}
 		load, n := t.toLoad(uids, from)
+		line := t.line
 		t.mu.Unlock()
 
 		if err := t.set.Store.Page(ctx, t.box, load, mailstore.FieldFlags, n, &page); err != nil {
 			return dst, err
 		}
-		if err := t.ready(ctx, page.ModSeq); err != nil {
+		if err := t.ready(ctx, line, page.ModSeq); err != nil {
 			return dst, err
 		}
 		loaded = t.store(load, &page) || loaded

@@ -193,7 +193,7 @@ func (v *View) dirtyInStore(ctx context.Context, since mailbox.ModSeq, told imap
 	}
 	var set msn.Index
 	if ok && t.otherLine(c) {
-		err, ok = t.ready(ctx, 0), false
+		err, ok = t.ready(ctx, 0, 0), false
 		if err != nil {
 			return nil, 0, err
 		}
@@ -203,7 +203,7 @@ func (v *View) dirtyInStore(ctx context.Context, since mailbox.ModSeq, told imap
 		defer t.mu.Unlock()
 		return t.index.AppendRuns(nil, 1, told), t.modseq, nil
 	}
-	if err := t.ready(ctx, c.ModSeq); err != nil {
+	if err := t.ready(ctx, c.Line, c.ModSeq); err != nil {
 		return nil, 0, err
 	}
 	t.mu.Lock()

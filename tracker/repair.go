@@ -34,7 +34,7 @@ func (t *tracker) mend(wait time.Duration) {
 func (t *tracker) repair(wait time.Duration) {
 	ctx := t.set.background.ctx
 	for pause := minPause; sleep(ctx, wait); pause = min(2*pause, maxPause) {
-		err := t.ready(ctx, 0)
+		err := t.ready(ctx, 0, 0)
 		t.mu.Lock()
 		if t.gone != nil || !t.behind() || len(t.views) == 0 {
 			t.repairing = false
@@ -49,16 +49,13 @@ func (t *tracker) repair(wait time.Duration) {
 	}
 }
 
-// ready returns when everything up to m, and everything that is known to be missing, is there. One caller at a time
-// reads the store, the others wait for it.
-func (t *tracker) ready(ctx context.Context, m mailbox.ModSeq) error {
-	var line uint64
+// ready returns when everything up to m of a line, and everything that is known to be missing, is there. When the line
+// has ended meanwhile, m means nothing any more. One caller at a time reads the store, the others wait for it.
+func (t *tracker) ready(ctx context.Context, line uint64, m mailbox.ModSeq) error {
 	for tried := false; ; {
 		t.mu.Lock()
-		if line == 0 {
-			line = t.line
-		} else if line != t.line {
-			m = 0 // it was of a line that has ended
+		if line != t.line {
+			m = 0
 		}
 		if t.gone != nil || !t.behind() && t.modseq >= m {
 			err := t.gone

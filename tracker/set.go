@@ -95,7 +95,7 @@ func (s *Set) Open(ctx context.Context, box mailbox.ID, w Watcher) (*View, error
 			s.release(t)
 			continue
 		}
-		if err := t.ready(ctx, 0); err != nil {
+		if err := t.ready(ctx, 0, 0); err != nil {
 			s.release(t)
 			return nil, err
 		}

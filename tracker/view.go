@@ -199,12 +199,12 @@ func (v *View) Tellable() mailbox.ModSeq {
 func (v *View) Reach(ctx context.Context, m mailbox.ModSeq) error {
 	v.t.mu.Lock()
 	reached := v.t.modseq >= m || v.t.gone != nil
-	err := v.t.gone
+	err, line := v.t.gone, v.t.line
 	v.t.mu.Unlock()
 	if reached {
 		return err
 	}
-	return v.t.ready(ctx, m)
+	return v.t.ready(ctx, line, m)
 }
 
 // maxOwn is how many of its own Changes a View remembers; more are told to the client, which does no harm.

@@ -21,7 +21,6 @@ type ledger struct {
 	next     int
 	done     map[int64]int // size of the message that was acknowledged, by UID
 	perhaps  map[int64]int // sizes of those of which nothing is known, to how many
-	refused  int
 	failures map[mailbox.Kind]int
 }
 

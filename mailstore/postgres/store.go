@@ -173,6 +173,7 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		if err != nil {
 			return nil, wireError(err)
 		}
+		//lint:ignore SA1019 Ping costs the round trip that this saves; what CheckConn misses is found and retried like any lost connection
 		if c.Conn().PgConn().CheckConn() == nil {
 			return c, nil
 		}
