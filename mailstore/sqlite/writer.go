@@ -167,7 +167,7 @@ func (w *writer) loop() {
 // group commits first and what waits behind it, and replies.
 func (w *writer) group(first *request) {
 	members, err := w.gather(first)
-	if err == nil && len(members) > 0 {
+	if err == nil { // also if all callers had left: the transaction was begun
 		err = w.commit()
 	}
 	if err == nil {
