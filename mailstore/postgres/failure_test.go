@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,14 +206,8 @@ func TestCommitReplyLost(t *testing.T) {
 		if n >= 4 { // another node makes the guess wrong
 			exec(t, target, `UPDATE mailboxes SET modseq = modseq + 1`)
 		}
-		seen := 0
-		r.losing(func(b []byte) bool {
-			if seen > 0 || !ends(b) {
-				return false
-			}
-			seen++
-			return true
-		})
+		var seen atomic.Bool
+		r.losing(func(b []byte) bool { return ends(b) && seen.CompareAndSwap(false, true) })
 		err := l.append(s, inbox)
 		r.losing(nil)
 		// What went wrong before the transaction had a number is not known, whatever
@@ -220,7 +215,7 @@ func TestCommitReplyLost(t *testing.T) {
 		if k := mailbox.KindOf(err); err != nil && (n < 4 || k != mailbox.Unknown) {
 			t.Errorf("%d: append: %v", n, err)
 		}
-		if seen == 0 {
+		if !seen.Load() {
 			t.Errorf("%d: nothing was lost", n)
 		}
 	}
