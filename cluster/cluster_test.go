@@ -152,3 +152,6 @@ func TestBuses(t *testing.T) {
 func change(id mailbox.ID, m mailbox.ModSeq) mailbox.Event {
 	return mailbox.ChangeEvent(&mailbox.Change{Mailbox: id, Prev: m - 1, ModSeq: m})
 }
+
+// wires returns n's network.
+func (n *Node) wires() *wires { return n.network.(*wires) }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -92,15 +91,13 @@ func (c *gossipConn) Close() error {
 	return c.Conn.Close()
 }
 
-// A delegate is what memberlist asks about this node. Its methods are called in memberlist's loops: they do not wait.
-type delegate struct {
-	meta atomic.Pointer[meta]
-	lane *lane // nil without broadcasts
-}
+// A gossipDelegate is what memberlist asks and tells about a node. It does so in its loops, partly with its own lock held: nothing here waits or
+// calls it.
+type gossipDelegate struct{ d Delegate }
 
 // NodeMeta implements memberlist.Delegate.
-func (d *delegate) NodeMeta(limit int) []byte {
-	b := d.meta.Load().append(nil)
+func (g gossipDelegate) NodeMeta(limit int) []byte {
+	b := g.d.Meta()
 	if len(b) > limit { // memberlist would panic
 		return nil
 	}
@@ -108,25 +105,41 @@ func (d *delegate) NodeMeta(limit int) []byte {
 }
 
 // NotifyMsg implements memberlist.Delegate.
-func (d *delegate) NotifyMsg(b []byte) {
-	if d.lane != nil {
-		d.lane.NotifyMsg(b)
-	}
-}
+func (g gossipDelegate) NotifyMsg(b []byte) { g.d.Gossiped(b) }
 
 // GetBroadcasts implements memberlist.Delegate.
-func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
-	if d.lane == nil {
-		return nil
-	}
-	return d.lane.queue.take(overhead, limit)
+func (g gossipDelegate) GetBroadcasts(overhead, limit int) [][]byte {
+	return g.d.Broadcasts(overhead, limit)
 }
 
 // LocalState implements memberlist.Delegate.
-func (*delegate) LocalState(bool) []byte { return nil }
+func (gossipDelegate) LocalState(bool) []byte { return nil }
 
 // MergeRemoteState implements memberlist.Delegate.
-func (*delegate) MergeRemoteState([]byte, bool) {}
+func (gossipDelegate) MergeRemoteState([]byte, bool) {}
+
+// NotifyJoin implements memberlist.EventDelegate.
+func (g gossipDelegate) NotifyJoin(n *memberlist.Node) { g.d.Present(n.Name, addressOf(n), n.Meta) }
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (g gossipDelegate) NotifyUpdate(n *memberlist.Node) { g.d.Present(n.Name, addressOf(n), n.Meta) }
+
+// NotifyLeave implements memberlist.EventDelegate.
+func (g gossipDelegate) NotifyLeave(n *memberlist.Node) { g.d.Gone(n.Name) }
+
+// NotifyConflict implements memberlist.ConflictDelegate.
+func (g gossipDelegate) NotifyConflict(existing, other *memberlist.Node) {
+	g.d.Conflict(existing.Name, addressOf(existing), addressOf(other))
+}
+
+// addressOf returns where a node gossips; invalid if memberlist has been told nonsense.
+func addressOf(n *memberlist.Node) netip.AddrPort {
+	ip, ok := netip.AddrFromSlice(n.Addr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ip.Unmap(), n.Port)
+}
 
 // newGossipLogger returns a logger for memberlist, whose lines begin with their level.
 func newGossipLogger(l zerolog.Logger) *log.Logger { return log.New(&gossipLog{l}, "", 0) }

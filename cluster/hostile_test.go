@@ -35,7 +35,7 @@ func TestKeyRotation(t *testing.T) {
 		all[0].publish(id, mailbox.ModSeq(step+1))
 		w.await(t, mailbox.ModSeq(step+1))
 	}
-	for k := range all[0].links.open {
+	for k := range all[0].wires().links.open {
 		if k.keys != [2]Key{next, next} {
 			t.Error("a stream rests on the old key")
 		}
@@ -76,10 +76,10 @@ func TestWrongClusterName(t *testing.T) {
 
 // dialAs opens a stream to a node with the identity of another, and says hello.
 func dialAs(t *testing.T, as, to *Node, greeting []byte) (*tls.Conn, error) {
-	config, _ := as.id.client(to.o.Name)
+	config, _ := as.wires().id.client(to.o.Name)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	c, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", to.listener.Addr().String())
+	c, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", to.wires().listener.Addr().String())
 	if err != nil {
 		return nil, err
 	}
@@ -216,13 +216,13 @@ func TestNoKeyAtAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	config, _ := stranger.client("n1")
-	if c, err := tls.Dial("tcp", victim.listener.Addr().String(), config); err == nil {
+	if c, err := tls.Dial("tcp", victim.wires().listener.Addr().String(), config); err == nil {
 		if _, err := io.ReadFull(c, make([]byte, 1)); err == nil {
 			t.Error("a stranger is answered")
 		}
 		c.Close()
 	}
-	silent, err := net.Dial("tcp", victim.listener.Addr().String())
+	silent, err := net.Dial("tcp", victim.wires().listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 	victim := start(t, Options{Name: "n1", Keys: keys}, 64)
 	var strangers []net.Conn
 	for range 3 * maxHandshakes {
-		c, err := net.Dial("tcp", victim.listener.Addr().String())
+		c, err := net.Dial("tcp", victim.wires().listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -137,7 +137,7 @@ func (n *Node) joinMissing(ctx context.Context) {
 				continue
 			}
 			present[a] = true // once is enough
-			if _, err := n.list.Join([]string{a.String()}); err != nil {
+			if err := n.network.Join(a); err != nil {
 				n.log.Debug().Err(err).Stringer("address", a).Msg("cannot join")
 				continue
 			}

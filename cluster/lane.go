@@ -45,8 +45,8 @@ func newLane(n *Node) *lane {
 	return l
 }
 
-// NotifyMsg takes a broadcast from memberlist, which needs its bytes again.
-func (l *lane) NotifyMsg(b []byte) {
+// gossiped takes a broadcast from the network, which needs its bytes again.
+func (l *lane) gossiped(b []byte) {
 	if len(b) > maxBroadcast {
 		l.undecodable.Add(1)
 		return

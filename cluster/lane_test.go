@@ -251,13 +251,13 @@ func TestLane(t *testing.T) {
 		}
 		// Garbage, and more than there is room for.
 		l.take([]byte("garbage"))
-		l.NotifyMsg(make([]byte, maxBroadcast+1))
+		l.gossiped(make([]byte, maxBroadcast+1))
 		if l.undecodable.Load() != 2 || len(n.DeadLetters()) != 1 {
 			t.Errorf("%d undecodable, %d dead letters", l.undecodable.Load(), len(n.DeadLetters()))
 		}
 		borrowed := frame(7, 9, 9)
 		for range laneQueue + 5 {
-			l.NotifyMsg(borrowed)
+			l.gossiped(borrowed)
 		}
 		clear(borrowed) // memberlist uses its buffer again
 		if got, err := codec.Decode(<-l.inbox); err != nil || got.First != 9 || l.missed.Load() != 5 {

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"net"
 	"sync"
 )
@@ -17,9 +16,9 @@ type link struct {
 	keys [2]Key // that this end has shown, and the other
 }
 
-// add notes a stream. It is closed when ctx ends, when it is released, or when one of its keys is taken out. It returns
-// false if one is out already; then the stream is closed.
-func (l *links) add(ctx context.Context, conn net.Conn, id *identity, shown, seen Key) (release func(), ok bool) {
+// add notes a stream. It is closed when it is released, or when one of its keys is taken out. It returns false if one is out already; then
+// the stream is closed.
+func (l *links) add(conn net.Conn, id *identity, shown, seen Key) (release func(), ok bool) {
 	k := &link{conn, [2]Key{shown, seen}}
 	l.mu.Lock()
 	if l.open == nil {
@@ -27,9 +26,7 @@ func (l *links) add(ctx context.Context, conn net.Conn, id *identity, shown, see
 	}
 	l.open[k] = struct{}{}
 	l.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	release = func() {
-		stop()
 		conn.Close()
 		l.mu.Lock()
 		delete(l.open, k)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/hashicorp/memberlist"
 	"github.com/rs/zerolog"
 )
 
@@ -26,8 +25,7 @@ type Member struct {
 	meta meta
 }
 
-// members is what gossip has told. It implements memberlist.EventDelegate and ConflictDelegate: memberlist calls those with its own lock
-// held, so nothing here waits or calls it. What it gives is copied.
+// members is what gossip has told.
 type members struct {
 	self    string
 	log     zerolog.Logger
@@ -43,61 +41,54 @@ func newMembers(self string, log zerolog.Logger) *members {
 	return &members{self: self, log: log, changed: make(chan struct{}, 1), byName: make(map[string]Member)}
 }
 
-// NotifyJoin implements memberlist.EventDelegate.
-func (m *members) NotifyJoin(n *memberlist.Node) { m.set(n) }
-
-// NotifyUpdate implements memberlist.EventDelegate.
-func (m *members) NotifyUpdate(n *memberlist.Node) { m.set(n) }
-
-// NotifyLeave implements memberlist.EventDelegate.
-func (m *members) NotifyLeave(n *memberlist.Node) {
+// gone notes that a node is a member no longer.
+func (m *members) gone(name string) {
 	m.mu.Lock()
-	delete(m.byName, n.Name)
+	delete(m.byName, name)
 	m.mu.Unlock()
 	m.signal()
 }
 
-// NotifyConflict implements memberlist.ConflictDelegate.
-func (m *members) NotifyConflict(existing, other *memberlist.Node) {
+// conflict notes that a node was seen that uses a member's name.
+func (m *members) conflict(name string, gossip, other netip.AddrPort) {
 	m.mu.Lock()
 	m.conflicts++
 	m.mu.Unlock()
-	m.log.Error().Str("node", existing.Name).Str("address", existing.Address()).Str("other", other.Address()).Msg("two nodes have one name")
+	m.log.Error().Str("node", name).Stringer("address", gossip).Stringer("other", other).Msg("two nodes have one name")
 }
 
-func (m *members) set(n *memberlist.Node) {
-	member, err := describe(n)
-	member.Self = n.Name == m.self
+// present notes that a node is a member and what is known of it.
+func (m *members) present(name string, gossip netip.AddrPort, meta []byte) {
+	member, err := describe(name, gossip, meta)
+	member.Self = name == m.self
 	m.mu.Lock()
 	if err != nil {
 		m.malformed++
-		delete(m.byName, n.Name)
+		delete(m.byName, name)
 	} else {
-		m.byName[n.Name] = member
+		m.byName[name] = member
 	}
 	m.mu.Unlock()
 	if err != nil {
-		m.log.Warn().Err(err).Str("node", n.Name).Msg("member is not used")
+		m.log.Warn().Err(err).Str("node", name).Msg("member is not used")
 	}
 	m.signal()
 }
 
-// describe copies what memberlist knows about a node.
-func describe(n *memberlist.Node) (Member, error) {
-	if err := CheckName(n.Name); err != nil {
+// describe reads what is known about a node.
+func describe(name string, gossip netip.AddrPort, meta []byte) (Member, error) {
+	if err := CheckName(name); err != nil {
 		return Member{}, err
 	}
-	about, err := parseMeta(n.Meta)
+	about, err := parseMeta(meta)
 	if err != nil {
 		return Member{}, err
 	}
-	ip, ok := netip.AddrFromSlice(n.Addr)
-	if !ok {
+	if !gossip.IsValid() {
 		return Member{}, errMeta
 	}
-	ip = ip.Unmap()
 	member := Member{
-		Name: n.Name, Instance: about.instance, Gossip: netip.AddrPortFrom(ip, n.Port), Version: about.version, Draining: about.draining, meta: about,
+		Name: name, Instance: about.instance, Gossip: gossip, Version: about.version, Draining: about.draining, meta: about,
 	}
 	if about.stream != "" {
 		host, port, err := net.SplitHostPort(about.stream)
@@ -105,7 +96,7 @@ func describe(n *memberlist.Node) (Member, error) {
 			return Member{}, errMeta
 		}
 		if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
-			host = ip.String()
+			host = gossip.Addr().String()
 		}
 		member.Stream = net.JoinHostPort(host, port)
 	}

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/memberlist"
 	"github.com/rs/zerolog"
 
 	"github.com/starling-mail/starling/eventbus/codec"
@@ -26,10 +24,9 @@ type Node struct {
 	log      zerolog.Logger
 	instance uint64
 	born     time.Time
-	id       *identity
 	members  *members
-	about    *delegate
-	links    links
+	about    atomic.Pointer[meta]
+	network  Network
 	letters  letters
 	recent   *recent
 	repair   *repair // nil without a feed
@@ -37,13 +34,10 @@ type Node struct {
 	joined   atomic.Bool
 	stats    struct{ refused, tooLarge, unsent, losses atomic.Uint64 }
 
-	// Set by Start.
-	list     *memberlist.Memberlist
-	keyring  *memberlist.Keyring
-	listener net.Listener
-	cancel   context.CancelFunc
-	work     sync.WaitGroup
-	keys     sync.Mutex // held while keys are exchanged
+	running context.Context // until Close
+	cancel  context.CancelFunc
+	started atomic.Bool
+	work    sync.WaitGroup
 
 	mu      sync.RWMutex
 	peers   map[string]*peer // by name; the map is replaced, never changed
@@ -56,19 +50,22 @@ func New(o Options) (*Node, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	id, err := newIdentity(o.Name, o.Cluster, o.Keys)
-	if err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
-	}
 	log := o.Log.With().Str("node", o.Name).Logger()
 	n := &Node{
-		o: o, times: timesOf[o.Profile], log: log, instance: randomNumber(), born: time.Now(), id: id,
-		members: newMembers(o.Name, log), about: new(delegate), recent: newRecent(recentLife * o.RepairInterval), senders: make(map[string]*sender),
+		o: o, times: timesOf[o.Profile], log: log, instance: randomNumber(), born: time.Now(),
+		members: newMembers(o.Name, log), recent: newRecent(recentLife * o.RepairInterval), network: o.Network, senders: make(map[string]*sender),
 	}
+	if n.network == nil {
+		w, err := newWires(&n.o, log, &n.stats.refused)
+		if err != nil {
+			return nil, fmt.Errorf("cluster: %w", err)
+		}
+		n.network = w
+	}
+	n.running, n.cancel = context.WithCancel(context.Background())
 	if o.Lanes.has(Broadcasts) {
 		n.lane = newLane(n)
 	}
-	n.about.lane = n.lane
 	if o.Feed != nil {
 		n.repair = newRepair(o.Feed, o.Receiver, n.recent, o.RepairInterval/2, log)
 	}
@@ -78,80 +75,37 @@ func New(o Options) (*Node, error) {
 // Start binds the addresses and begins to join; it does not wait for others. The feed is read from its end as it is now: so Start
 // comes before the first mailbox is opened. ctx bounds Start only.
 func (n *Node) Start(ctx context.Context) (err error) {
-	running, cancel := context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
-			cancel()
-			n.work.Wait()
-			err = fmt.Errorf("cluster: %w", err)
+			n.cancel()
+			err = fmt.Errorf("cluster: %w", errors.Join(err, n.network.Close()))
 		}
 	}()
-	n.cancel = cancel
 	if n.repair != nil {
 		if err := n.repair.begin(ctx); err != nil {
 			return err
 		}
 	}
+	about := &meta{instance: n.instance, codecs: []codec.Codec{codec.MessagePack, codec.JSON}, version: n.o.Version}
 	if n.o.Lanes.has(Streams) {
-		if n.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", n.o.Stream); err != nil {
+		if about.stream, err = n.network.Listen(ctx); err != nil {
 			return err
 		}
 	}
-	if err := n.gossip(running); err != nil {
-		if n.listener != nil {
-			err = errors.Join(err, n.listener.Close())
-		}
+	n.about.Store(about)
+	if err := n.network.Gossip(ctx, delegate{n}); err != nil {
 		return err
 	}
-	if n.listener != nil {
-		n.work.Go(func() { n.accept(running) })
-	}
+	n.started.Store(true)
 	if n.lane != nil {
-		n.work.Go(func() { n.lane.run(running) })
+		n.work.Go(func() { n.lane.run(n.running) })
 	}
-	n.work.Go(func() { n.follow(running) })
-	n.work.Go(func() { n.join(running) })
+	n.work.Go(func() { n.follow(n.running) })
+	n.work.Go(func() { n.join(n.running) })
 	if n.repair != nil {
-		n.work.Go(func() { n.repair.run(running) })
+		n.work.Go(func() { n.repair.run(n.running) })
 	}
 	return nil
-}
-
-// gossip starts memberlist.
-func (n *Node) gossip(ctx context.Context) error {
-	n.about.meta.Store(&meta{instance: n.instance, codecs: []codec.Codec{codec.MessagePack, codec.JSON}, version: n.o.Version, stream: n.streamAddress()})
-	var err error
-	n.keyring, err = memberlist.NewKeyring(nil, n.o.Keys[0][:])
-	if err != nil {
-		return err
-	}
-	for _, k := range n.o.Keys[1:] {
-		if err := n.keyring.AddKey(k[:]); err != nil {
-			return err
-		}
-	}
-	logger := newGossipLogger(n.log)
-	t, err := newGossipTransport(ctx, &n.o, logger)
-	if err != nil {
-		return err
-	}
-	config := gossipConfig(&n.o, n.keyring, t, logger)
-	config.Delegate, config.Events, config.Conflict = n.about, n.members, n.members
-	if n.list, err = memberlist.Create(config); err != nil {
-		return errors.Join(err, t.Shutdown())
-	}
-	return nil
-}
-
-// streamAddress is what the others are told; empty without streams.
-func (n *Node) streamAddress() string {
-	if n.listener == nil {
-		return ""
-	}
-	if n.o.AdvertiseStream != "" {
-		return n.o.AdvertiseStream
-	}
-	return n.listener.Addr().String()
 }
 
 // GossipAddress is where this node gossips; for others to join, if it is not an unspecified address.
@@ -179,42 +133,25 @@ func (n *Node) now() int64 { return int64(time.Since(n.born)) }
 
 // Drain tells the others that this node is about to leave and takes no new clients, or that it does again.
 func (n *Node) Drain(on bool) error {
-	if n.list == nil {
+	if !n.started.Load() {
 		return errNotStarted
 	}
-	m := *n.about.meta.Load()
+	m := *n.about.Load()
 	m.draining = on
-	n.about.meta.Store(&m)
-	return n.list.UpdateNode(n.times.timeout)
+	n.about.Store(&m)
+	return n.network.Update(n.times.timeout)
 }
 
 // SetKeys exchanges the cluster's keys: the first is used from now on, all are accepted. Streams that rest on others are
 // closed and opened again. Everybody must have a key before anybody uses it, and must use another before it is taken out.
 func (n *Node) SetKeys(keys []Key) error {
-	n.keys.Lock()
-	defer n.keys.Unlock()
-	if n.keyring == nil {
+	if !n.started.Load() {
 		return errNotStarted
 	}
-	if err := n.id.setKeys(keys); err != nil {
+	closed, err := n.network.SetKeys(keys)
+	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
-	for _, k := range keys {
-		if err := n.keyring.AddKey(k[:]); err != nil {
-			return fmt.Errorf("cluster: %w", err)
-		}
-	}
-	if err := n.keyring.UseKey(keys[0][:]); err != nil {
-		return fmt.Errorf("cluster: %w", err)
-	}
-	for _, old := range n.keyring.GetKeys() {
-		if !slices.Contains(keys, Key(old)) {
-			if err := n.keyring.RemoveKey(old); err != nil {
-				return fmt.Errorf("cluster: %w", err)
-			}
-		}
-	}
-	closed := n.links.closeWithout(n.id)
 	n.log.Info().Int("keys", len(keys)).Int("closed", closed).Msg("the cluster's keys were exchanged")
 	return nil
 }
@@ -281,7 +218,7 @@ func (n *Node) reconcile(ctx context.Context) {
 	}
 	now := make(map[string]*peer)
 	for _, m := range n.members.all() {
-		if m.Self || m.Stream == "" || n.listener == nil {
+		if m.Self || m.Stream == "" || !n.o.Lanes.has(Streams) {
 			continue
 		}
 		if p := n.peers[m.Name]; p != nil && p.member.Instance == m.Instance && p.member.Stream == m.Stream {
@@ -324,7 +261,7 @@ func (n *Node) recover() {
 // Close sends what waits for those that are reachable, tells the others that this node leaves, and ends everything. When ctx ends
 // before, the rest is left unsent: it is in the feed.
 func (n *Node) Close(ctx context.Context) error {
-	if n.list == nil {
+	if !n.started.Load() {
 		return nil
 	}
 	n.mu.Lock()
@@ -346,12 +283,12 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	var err error
 	if ctx.Err() == nil {
-		if err = n.list.Leave(leaveTime); err != nil {
+		if err = n.network.Leave(leaveTime); err != nil {
 			n.log.Info().Err(err).Msg("nobody was told that this node leaves")
 		}
 	}
 	n.cancel()
-	err = n.list.Shutdown()
+	err = n.network.Close()
 	n.work.Wait()
 	return err
 }

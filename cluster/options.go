@@ -87,6 +87,9 @@ type Options struct {
 	// DefaultRepairInterval.
 	RepairInterval time.Duration
 
+	// Network is what connects this node to the others; nil: gossip by memberlist and streams by TLS over TCP, on the addresses above.
+	Network Network
+
 	Log zerolog.Logger
 }
 

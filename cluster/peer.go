@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/binary"
 	"io"
 	mathrand "math/rand/v2"
@@ -62,7 +61,7 @@ func randomNumber() uint64 {
 // run keeps a stream open until ctx ends.
 func (p *peer) run(ctx context.Context) {
 	defer close(p.done)
-	wait := shortestWait
+	wait, jitter := shortestWait, mathrand.New(mathrand.NewPCG(p.node.instance, p.line))
 	for ctx.Err() == nil {
 		err := p.stream(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -76,7 +75,7 @@ func (p *peer) run(ctx context.Context) {
 			p.log.Debug().Err(err).Msg("no stream to a node")
 		}
 		// Nodes that lost each other at once should not come back at once.
-		timer := time.NewTimer(wait/2 + mathrand.N(wait))
+		timer := time.NewTimer(wait/2 + time.Duration(jitter.Int64N(int64(wait))))
 		select {
 		case <-timer.C:
 		case <-p.finish: // nobody is there to take what waits
@@ -92,11 +91,14 @@ func (p *peer) run(ctx context.Context) {
 
 // stream opens a stream and sends until it breaks, or, without an error, until the peer is finished.
 func (p *peer) stream(ctx context.Context) error {
-	conn, release, err := p.dial(ctx)
+	connecting, cancel := context.WithTimeout(ctx, handshake)
+	conn, err := p.node.network.Dial(connecting, p.member)
+	cancel()
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	r := bufio.NewReaderSize(conn, 512)
 	if err := p.greet(conn, r); err != nil {
 		return err
@@ -119,37 +121,6 @@ func (p *peer) stream(ctx context.Context) error {
 	conn.Close()
 	<-listening.Done()
 	return err
-}
-
-// dial opens a connection on which both ends have shown that they have a key.
-func (p *peer) dial(ctx context.Context) (conn *tls.Conn, release func(), err error) {
-	connecting, cancel := context.WithTimeout(ctx, handshake)
-	defer cancel()
-	config, shown := p.node.id.client(p.member.Name)
-	raw, err := new(net.Dialer).DialContext(connecting, "tcp", p.member.Stream)
-	if err != nil {
-		return nil, nil, err
-	}
-	conn = tls.Client(raw, config)
-	if err := conn.HandshakeContext(connecting); err != nil {
-		raw.Close()
-		p.node.stats.refused.Add(1)
-		return nil, nil, err
-	}
-	name, key, err := p.node.id.peer(conn.ConnectionState())
-	if err == nil && name != p.member.Name {
-		err = errPeer
-	}
-	if err != nil {
-		raw.Close()
-		p.node.stats.refused.Add(1)
-		return nil, nil, err
-	}
-	release, ok := p.node.links.add(ctx, raw, p.node.id, shown, key)
-	if !ok {
-		return nil, nil, errPeer
-	}
-	return conn, release, nil
 }
 
 // greet says who we are and waits for the first answer.

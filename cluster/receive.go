@@ -3,12 +3,10 @@ package cluster
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,10 +14,8 @@ import (
 	"github.com/starling-mail/starling/eventbus/codec"
 )
 
-const (
-	maxHandshakes = 64   // connections that have not shown a key yet
-	maxSenders    = 4096 // nodes whose numbers are remembered
-)
+// maxSenders is how many nodes' numbers are remembered.
+const maxSenders = 4096
 
 // A sender is what this node knows about another one that sends to it, under its name.
 type sender struct {
@@ -37,94 +33,16 @@ type sender struct {
 	open                                                     atomic.Int32
 }
 
-// accept takes streams until ctx ends.
-func (n *Node) accept(ctx context.Context) {
-	defer context.AfterFunc(ctx, func() { n.listener.Close() })()
-	var strangers waiting
-	for {
-		raw, err := n.listener.Accept()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			n.log.Warn().Err(err).Msg("cannot accept a stream")
-			select { // too many open files, most likely
-			case <-time.After(100 * time.Millisecond):
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		strangers.add(raw)
-		n.work.Go(func() {
-			s, conn, release := n.admit(ctx, raw)
-			strangers.remove(raw)
-			if s == nil {
-				n.stats.refused.Add(1)
-				return
-			}
-			defer release()
-			n.receive(s, conn)
-		})
+// serve serves a stream from another node.
+func (n *Node) serve(name string, conn Stream) {
+	s := n.sender(name)
+	if s == nil {
+		n.stats.refused.Add(1)
+		n.log.Warn().Str("peer", name).Msg("stream refused: too many nodes")
+		return
 	}
-}
-
-// waiting are connections that have not shown a key yet, the oldest first.
-type waiting struct {
-	mu    sync.Mutex
-	conns []net.Conn
-}
-
-// add adds a connection. If there are too many, the oldest one is closed: who has a key needs milliseconds, so that many who have none
-// keep nobody out.
-func (w *waiting) add(c net.Conn) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.conns = append(w.conns, c); len(w.conns) > maxHandshakes {
-		w.conns[0].Close()
-		w.conns = slices.Delete(w.conns, 0, 1)
-	}
-}
-
-func (w *waiting) remove(c net.Conn) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.conns = slices.DeleteFunc(w.conns, func(other net.Conn) bool { return other == c })
-}
-
-// admit lets a stream in whose other end has a key. If it returns no sender, the stream is closed.
-func (n *Node) admit(ctx context.Context, raw net.Conn) (s *sender, conn net.Conn, release func()) {
-	config, shown := n.id.server()
-	tc := tls.Server(raw, config)
-	shaking, cancel := context.WithTimeout(ctx, handshake)
-	defer cancel()
-	refuse := func(err error) (*sender, net.Conn, func()) {
-		raw.Close()
-		n.log.Warn().Err(err).Stringer("remote", raw.RemoteAddr()).Msg("stream refused")
-		return nil, nil, nil
-	}
-	if err := tc.HandshakeContext(shaking); err != nil {
-		return refuse(err)
-	}
-	name, key, err := n.id.peer(tc.ConnectionState())
-	if err == nil {
-		err = CheckName(name)
-	}
-	if err == nil && name == n.o.Name {
-		err = errors.New("another node has this one's name")
-	}
-	if err != nil {
-		return refuse(err)
-	}
-	release, ok := n.links.add(ctx, raw, n.id, shown, key)
-	if !ok {
-		return refuse(errPeer)
-	}
-	if s = n.sender(name); s == nil {
-		release()
-		return refuse(errors.New("too many nodes"))
-	}
-	return s, tc, release
+	defer context.AfterFunc(n.running, func() { conn.Close() })()
+	n.receive(s, conn)
 }
 
 // sender returns what is known about a node; nil if there are too many.

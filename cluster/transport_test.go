@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/memberlist"
-
 	"github.com/starling-mail/starling/eventbus"
 	"github.com/starling-mail/starling/eventbus/codec"
 	"github.com/starling-mail/starling/mailbox"
@@ -93,9 +91,9 @@ func (m *member) of(name string) PeerStats {
 
 // cut closes all streams of m.
 func (m *member) cut() {
-	m.links.mu.Lock()
-	defer m.links.mu.Unlock()
-	for k := range m.links.open {
+	m.wires().links.mu.Lock()
+	defer m.wires().links.mu.Unlock()
+	for k := range m.wires().links.open {
 		k.conn.Close()
 	}
 }
@@ -130,7 +128,7 @@ func TestWronglyGivenUp(t *testing.T) {
 	id := mailbox.NewID()
 	w := watch(t, all[1].bus, id)
 	n2 := all[0].Members()[1]
-	all[0].members.NotifyLeave(&memberlist.Node{Name: "n2"})
+	all[0].members.gone("n2")
 	all[0].reconcile(t.Context())
 	all[0].publish(id, 1)
 	w.await(t, 1)
@@ -143,7 +141,7 @@ func TestWronglyGivenUp(t *testing.T) {
 		defer all[0].mu.RUnlock()
 		return len(all[0].peers) == 0
 	})
-	all[0].members.set(&memberlist.Node{Name: "n2", Addr: n2.Gossip.Addr().AsSlice(), Port: n2.Gossip.Port(), Meta: n2.meta.append(nil)})
+	all[0].members.present("n2", n2.Gossip, n2.meta.append(nil))
 	await(t, "a new stream", func() bool { return all[0].of("n2").Connected && w.lost() > 0 })
 	all[0].publish(id, 2)
 	w.await(t, 2)
