@@ -59,6 +59,7 @@ var layers = map[string][]string{
 	"eventbus/eventbustest": {"mailbox", "eventbus"},
 	"cluster/clustertest":   {"mailbox", "eventbus", "cluster"},
 	"mailstore/storetest":   {"mailbox", "mailstore", "message"},
+	"mailstore/memory":      {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
 
 	// The composition root: the only importer of back ends.
 	"cmd/imapd": {"mailbox", "config", "msn", "message", "eventbus", "mailstore", "quota", "search", "auth", "blob", "tracker",

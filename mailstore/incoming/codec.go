@@ -25,7 +25,8 @@ const MaxInline = 1 << 20
 // minPack is the size below which packing is not tried.
 const minPack = 512
 
-// A Codec packs and unpacks bodies. It may be used concurrently.
+// A Codec packs and unpacks bodies. It may be used concurrently. The zero Codec
+// packs nothing and unpacks only what is Plain.
 type Codec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
@@ -65,10 +66,10 @@ func (c *Codec) Unpack(data []byte, e Encoding, size int64) ([]byte, error) {
 		return nil, corrupt(fmt.Errorf("a stored body of %d bytes", size))
 	}
 	var body []byte
-	switch e {
-	case Plain:
+	switch {
+	case e == Plain:
 		body = append(make([]byte, 0, len(data)), data...)
-	case Zstd:
+	case e == Zstd && c.dec != nil:
 		var err error
 		if body, err = c.dec.DecodeAll(data, make([]byte, 0, size)); err != nil {
 			return nil, corrupt(err)
@@ -87,5 +88,7 @@ func (c *Codec) Close() {
 	if c.enc != nil {
 		c.enc.Close()
 	}
-	c.dec.Close()
+	if c.dec != nil {
+		c.dec.Close()
+	}
 }
