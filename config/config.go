@@ -7,7 +7,8 @@ import (
 
 // A Config is everything that can be configured. Each field's tags are its key
 // and what it allows: min and max (bounds), oneof (a choice), none (the word that
-// limits nothing). Fields with the tag reload can change while the server runs.
+// limits nothing). Fields with the tag reload can change while the server runs;
+// those with the tag secret are nobody else's business (see Exposed).
 type Config struct {
 	Server    Server    `toml:"server"`
 	Listen    []Listen  `toml:"listen"`
@@ -147,6 +148,7 @@ type Store struct {
 	MaxDepth         int           `toml:"max_depth" min:"10" max:"1000"`
 	MaxParts         int           `toml:"max_parts" min:"100" max:"1000000"`
 	Postgres         Postgres      `toml:"postgres"`
+	S3               S3            `toml:"s3"`
 }
 
 // Kinds of stores.
@@ -157,13 +159,36 @@ const (
 
 // Postgres is about the store of kind StorePostgres.
 type Postgres struct {
-	DSN            string        `toml:"dsn"`
+	DSN            string        `toml:"dsn" secret:"yes"`
 	Connections    int           `toml:"connections" min:"1" max:"10000"`
 	Timeout        time.Duration `toml:"timeout" min:"100ms" max:"10m"`
 	ResolveTimeout time.Duration `toml:"resolve_timeout" min:"100ms" max:"10m"`
-	// Blobs is the folder of large bodies; empty: blobs in data_dir, which is
-	// right for one node only.
+	// Blobs is the folder of large bodies; empty: S3, if that has an endpoint, or
+	// else blobs in data_dir, which is right for one node only.
 	Blobs string `toml:"blobs"`
+	// BodyGrace is how long a large body outlives its last message, OrphanAge
+	// how long one that never got a message stays.
+	BodyGrace time.Duration `toml:"body_grace" min:"1s" max:"30d"`
+	OrphanAge time.Duration `toml:"orphan_age" min:"1h" max:"365d"`
+}
+
+// S3 is the object store for large bodies of a store of kind StorePostgres.
+type S3 struct {
+	Endpoint  string `toml:"endpoint"` // host or host:port; empty: there is none
+	Bucket    string `toml:"bucket"`
+	Prefix    string `toml:"prefix"` // of all names
+	Region    string `toml:"region"` // empty: the server is asked
+	AccessKey string `toml:"access_key" secret:"yes"`
+	SecretKey string `toml:"secret_key" secret:"yes"`
+	PathStyle bool   `toml:"path_style"`
+	TLS       bool   `toml:"tls"`
+	CAFile    string `toml:"ca_file"` // PEM; empty: the system's
+
+	PartSize    Size          `toml:"part_size" min:"5MiB" max:"1GiB"`
+	ReadSize    Size          `toml:"read_size" min:"4KiB" max:"64MiB"`
+	Connections int           `toml:"connections" min:"1" max:"10000"`
+	Timeout     time.Duration `toml:"timeout" min:"100ms" max:"10m"`
+	Retries     int           `toml:"retries" min:"1" max:"20"`
 }
 
 // Quota are the limits of accounts that have none of their own.

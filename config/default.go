@@ -76,7 +76,14 @@ func Default() *Config {
 			MaxCopy:          100_000,
 			MaxDepth:         100,
 			MaxParts:         10_000,
-			Postgres:         Postgres{Connections: 16, Timeout: 30 * time.Second, ResolveTimeout: 10 * time.Second},
+			Postgres: Postgres{
+				Connections:    16,
+				Timeout:        30 * time.Second,
+				ResolveTimeout: 10 * time.Second,
+				BodyGrace:      10 * time.Minute,
+				OrphanAge:      48 * time.Hour,
+			},
+			S3: S3{TLS: true, PartSize: 8 << 20, ReadSize: 1 << 20, Connections: 64, Timeout: 30 * time.Second, Retries: 3},
 		},
 		Quota: Quota{DefaultStorage: None, DefaultMessages: None},
 		Mailboxes: Mailboxes{Default: []Mailbox{

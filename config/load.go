@@ -39,6 +39,7 @@ func (c *Config) resolve(folder string) {
 	below(data, folder)
 	below(&c.Server.ControlSocket, *data)
 	below(&c.Store.Postgres.Blobs, *data)
+	below(&c.Store.S3.CAFile, *data)
 	below(&c.Cluster.KeysFile, *data)
 	below(&c.Cluster.JoinFile, *data)
 	for i := range c.TLS.Certificates {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // checkNodes reports faults of a database and a cluster that several nodes share.
@@ -10,13 +11,14 @@ func (d *decoder) checkNodes(c *Config) {
 	if c.Store.Kind == StorePostgres && c.Store.Postgres.DSN == "" {
 		d.fault("store.postgres.dsn", `must not be empty where store.kind is "postgres"`)
 	}
+	d.checkS3(c)
 	l := &c.Cluster
 	if l.Enabled {
 		switch {
 		case c.Store.Kind != StorePostgres:
 			d.fault("cluster.enabled", `needs store.kind = "postgres": several nodes must share one database, and %s has one process only`, c.Store.Kind)
-		case c.Store.Postgres.Blobs == "":
-			d.fault("store.postgres.blobs", "must name a folder that all nodes of the cluster share")
+		case c.Store.Postgres.Blobs == "" && c.Store.S3.Endpoint == "":
+			d.fault("store.postgres.blobs", "must name a folder that all nodes of the cluster share, or store.s3 an object store")
 		}
 		if l.KeysFile == "" {
 			d.fault("cluster.keys_file", "must not be empty")
@@ -46,5 +48,34 @@ func (d *decoder) checkNodes(c *Config) {
 		if j == "" {
 			d.fault(fmt.Sprintf("cluster.join[%d]", i), "must not be empty")
 		}
+	}
+}
+
+// checkS3 reports faults of the object store.
+func (d *decoder) checkS3(c *Config) {
+	o := &c.Store.S3
+	if o.Endpoint == "" {
+		if o.Bucket != "" || o.AccessKey != "" || o.SecretKey != "" {
+			d.fault("store.s3.endpoint", "must not be empty where there is a bucket or a key")
+		}
+		return
+	}
+	if c.Store.Kind != StorePostgres {
+		d.fault("store.s3.endpoint", `needs store.kind = "postgres": %s keeps large messages in data_dir`, c.Store.Kind)
+	}
+	if c.Store.Postgres.Blobs != "" {
+		d.fault("store.postgres.blobs", "large messages are either in this folder or in store.s3")
+	}
+	if strings.Contains(o.Endpoint, "/") {
+		d.fault("store.s3.endpoint", "%q; allowed: a host or host:port; tls says whether it is https", o.Endpoint)
+	}
+	if o.Bucket == "" {
+		d.fault("store.s3.bucket", "must not be empty")
+	}
+	if (o.AccessKey == "") != (o.SecretKey == "") {
+		d.fault("store.s3.secret_key", "access_key and secret_key go together")
+	}
+	if o.CAFile != "" && !o.TLS {
+		d.fault("store.s3.ca_file", "serves tls only")
 	}
 }

@@ -89,7 +89,7 @@ advertise_stream = "0.0.0.0:7947"
 join = ["10.0.0.1", ""]
 codec = "xml"
 `, []string{
-			`f.toml:4: store.postgres.blobs: must name a folder that all nodes of the cluster share`,
+			`f.toml:4: store.postgres.blobs: must name a folder that all nodes of the cluster share, or store.s3 an object store`,
 			`f.toml:6: store.postgres.connections: 0; allowed: a whole number, from 1 to 10000`,
 			`f.toml:9: cluster.keys_file: must not be empty`,
 			`f.toml:10: cluster.gossip: "node1:7946"; allowed: a numeric host:port`,
@@ -97,6 +97,27 @@ codec = "xml"
 			`f.toml:12: cluster.join[1]: must not be empty`,
 			`f.toml:13: cluster.codec: "xml"; allowed: msgpack, json`,
 		}},
+		{"object store", `
+[store]
+kind = "sqlite"
+[store.postgres]
+blobs = "/srv/blobs"
+[store.s3]
+endpoint = "https://s3.example.org"
+access_key = "a"
+ca_file = "ca.pem"
+tls = false
+part_size = "1MiB"
+`, []string{
+			`f.toml:5: store.postgres.blobs: large messages are either in this folder or in store.s3`,
+			`f.toml:6: store.s3.bucket: must not be empty`,
+			`f.toml:6: store.s3.secret_key: access_key and secret_key go together`,
+			`f.toml:7: store.s3.endpoint: needs store.kind = "postgres": sqlite keeps large messages in data_dir`,
+			`f.toml:7: store.s3.endpoint: "https://s3.example.org"; allowed: a host or host:port; tls says whether it is https`,
+			`f.toml:9: store.s3.ca_file: serves tls only`,
+			`f.toml:11: store.s3.part_size: "1MiB"; allowed: a size`,
+		}},
+		{"bucket of no object store", "[store.s3]\nbucket = 'mail'\n", []string{`f.toml:1: store.s3.endpoint: must not be empty where there is a bucket or a key`}},
 		{"mailboxes", "[mailboxes]\ndefault = [\n{name='Inbox'},\n{name='A',use='\\Sent'},\n{name='A',use='\\Sent'},{use='\\All'}]\n", []string{
 			`f.toml:3: mailboxes.default[0].name: INBOX is there in any case`,
 			`f.toml:5: mailboxes.default[2].name: "A" is there twice`,

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"crypto/x509"
 	"net/http"
 	"time"
 )
@@ -19,12 +20,15 @@ type Options struct {
 
 	Insecure  bool              // HTTP, for a server on the same machine or network
 	PathStyle bool              // the bucket's name in the path; default: as the endpoint needs it
-	Transport http.RoundTripper // default: one of its own
+	RootCAs   *x509.CertPool    // whom to believe who the server is; default: the system's
+	Transport http.RoundTripper // default: one of its own, with RootCAs and Connections
 
 	PartSize int           // bytes of one piece of an upload, kept in memory while it is sent; default 8 MiB, at least 5 MiB
 	Chunk    int           // bytes that are read at a time; default 1 MiB
-	Timeout  time.Duration // of one request that reads or deletes; default 1 minute
+	Timeout  time.Duration // of one request, and of all attempts to read or delete; default 30 seconds
 	Retries  int           // how often a failed request is tried; default 3
+
+	Connections int // at a time; default 64
 }
 
 // minPartSize is the least that S3 takes as a part that is not the last.
@@ -39,10 +43,16 @@ func (o Options) withDefaults() Options {
 		o.Chunk = 1 << 20
 	}
 	if o.Timeout <= 0 {
-		o.Timeout = time.Minute
+		o.Timeout = 30 * time.Second
 	}
 	if o.Retries <= 0 {
 		o.Retries = 3
+	}
+	if o.Connections <= 0 {
+		o.Connections = 64
+	}
+	if o.Transport == nil {
+		o.Transport = newTransport(o)
 	}
 	return o
 }

@@ -57,7 +57,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	} else {
 		creds = credentials.NewIAM("")
 	}
-	options := &minio.Options{Creds: creds, Secure: !o.Insecure, Region: o.Region, Transport: o.Transport, MaxRetries: s.o.Retries}
+	options := &minio.Options{Creds: creds, Secure: !o.Insecure, Region: o.Region,
+		Transport: timed{s.o.Transport, s.o.Timeout}, MaxRetries: s.o.Retries}
 	if o.PathStyle {
 		options.BucketLookup = minio.BucketLookupPath
 	}

@@ -28,6 +28,9 @@ Exit codes: 0 nothing is wrong; 3 something is; 2 wrong usage.`,
 				fmt.Fprintln(a.stdout, err)
 				return &exitError{code: exitFaults}
 			}
+			for _, w := range config.Exposed(a.configFile) {
+				fmt.Fprintln(a.stdout, "warning:", w)
+			}
 			_, err = fmt.Fprintf(a.stdout, "%s: no faults\n", a.configFile)
 			return err
 		},
@@ -40,5 +43,6 @@ func check(c *config.Config) error {
 	_, certs := certificates(c)
 	_, names := normalizer(c)
 	_, hash := hasher(c)
-	return errors.Join(certs, names, hash, checkCluster(c))
+	_, roots := rootCAs(c.Store.S3.CAFile)
+	return errors.Join(certs, names, hash, roots, checkCluster(c))
 }

@@ -70,6 +70,9 @@ func (a *app) serve(ctx context.Context, q *quickstart) (err error) {
 	}
 	log, level := newLog(a.stderr, c.Server)
 	warnOfDescriptors(log, c.IMAP.MaxConnections)
+	for _, w := range config.Exposed(a.configFile) {
+		log.Warn().Str("key", w.Key).Msg(w.Problem)
+	}
 	certs, err := certificates(c)
 	if err != nil {
 		return err

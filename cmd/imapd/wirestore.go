@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/starling-mail/starling/blob"
-	"github.com/starling-mail/starling/blob/fs"
 	"github.com/starling-mail/starling/config"
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
@@ -66,7 +64,7 @@ func (n *node) openPostgres(ctx context.Context, c *config.Config) (_ mailstore.
 			lock.Close()
 		}
 	}()
-	blobs, err := openBlobs(c)
+	blobs, err := openBlobs(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +83,8 @@ func (n *node) openPostgres(ctx context.Context, c *config.Config) (_ mailstore.
 		MaxCopy:        c.Store.MaxCopy,
 		Timeout:        c.Store.Postgres.Timeout,
 		ResolveTimeout: c.Store.Postgres.ResolveTimeout,
+		BodyGrace:      c.Store.Postgres.BodyGrace,
+		OrphanAge:      c.Store.Postgres.OrphanAge,
 
 		FeedRetention:    c.Store.FeedRetention,
 		ExpungeRetention: c.Store.ExpungeRetention,
@@ -93,26 +93,6 @@ func (n *node) openPostgres(ctx context.Context, c *config.Config) (_ mailstore.
 		return nil, err
 	}
 	return lockedStore{s, lock}, nil
-}
-
-// openBlobs opens the folder of large bodies: this node's own, or the cluster's.
-func openBlobs(c *config.Config) (blob.Store, error) {
-	folder := c.Store.Postgres.Blobs
-	if folder == "" {
-		folder = filepath.Join(c.Server.DataDir, "blobs")
-	}
-	files, err := fs.OS(folder)
-	if err != nil {
-		return nil, err
-	}
-	if !c.Cluster.Enabled {
-		return fs.Open(files)
-	}
-	name, err := nodeName(c)
-	if err != nil {
-		return nil, err
-	}
-	return fs.OpenShared(files, name)
 }
 
 // lockFolder takes a data folder for this process until the file is closed. The

@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/starling-mail/starling/blob"
+	"github.com/starling-mail/starling/mailbox"
 )
 
 // The states of a blob that has lost its last message.
@@ -22,6 +24,36 @@ const (
 	// orphansEvery is how often blobs without a message are looked for.
 	orphansEvery = 24 * time.Hour
 )
+
+// shareBlobs makes sure that this node has the blobs that the others have: among
+// them is one with the store's own id for its name. The first node puts it there.
+func (s *Store) shareBlobs(ctx context.Context) error {
+	const op = "open blobs"
+	return s.write(ctx, &request{op: op, run: func(t *tx) error {
+		marked := false
+		if err := t.rows(`SELECT blobs_marked FROM store FOR UPDATE`, func(r pgx.Rows) error { return r.Scan(&marked) }); err != nil {
+			return err
+		}
+		id := blob.ID(s.system)
+		b, err := s.blobs.Open(ctx, id)
+		switch {
+		case err == nil:
+			b.Close()
+		case marked && mailbox.KindOf(err) == mailbox.NonExistent:
+			return refuse(mailbox.Cannot, op, "the large messages of this mail store are not here: all nodes need the same folder or bucket, and this one has another")
+		case mailbox.KindOf(err) != mailbox.NonExistent:
+			return err
+		default:
+			if _, err := s.blobs.Put(ctx, id, strings.NewReader("This is where the mail store "+id.String()+" keeps large messages.\n")); err != nil {
+				return err
+			}
+		}
+		if !marked {
+			t.exec(`UPDATE store SET blobs_marked = true`)
+		}
+		return nil
+	}})
+}
 
 // doomBlobs decides which blobs are to go: those that have had no message for
 // Options.BodyGrace. Who reads one was given that time.
@@ -106,7 +138,7 @@ func (s *Store) collectOrphans(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if info.Modified.After(before) || s.receiver.Pending(info.ID) {
+		if info.ID == blob.ID(s.system) || info.Modified.After(before) || s.receiver.Pending(info.ID) {
 			continue
 		}
 		if ids = append(ids, info.ID[:]); len(ids) == maintenanceStep {

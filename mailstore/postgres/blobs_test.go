@@ -13,14 +13,16 @@ import (
 	"github.com/starling-mail/starling/mailstore"
 )
 
-// count returns how many blobs there are.
+// count returns how many blobs there are, besides the one that marks the place.
 func count(t *testing.T, s *Store) (n int) {
 	t.Helper()
-	for _, err := range s.blobs.List(t.Context()) {
+	for i, err := range s.blobs.List(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n++
+		if i.ID != blob.ID(s.system) {
+			n++
+		}
 	}
 	return n
 }
@@ -163,6 +165,34 @@ func TestPieces(t *testing.T) {
 		}
 		if n > 0 {
 			t.Errorf("%d rows are left in %s", n, table)
+		}
+	}
+}
+
+// TestOtherBlobs has a node with another folder than the first: it says so and
+// does not start, whatever is in the folder. An orphan hunt leaves the mark where it is.
+func TestOtherBlobs(t *testing.T) {
+	o := Options{URL: database(t), Blobs: blobs(t), OrphanAge: time.Nanosecond, BodyGrace: time.Microsecond, MaintainEvery: time.Hour}
+	s := open(t, o)
+	if err := s.collectOrphans(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(t, o) // the same
+	foreign := blobs(t)
+	open(t, Options{Blobs: foreign}) // of another store
+	for _, b := range []blob.Store{blobs(t), foreign} {
+		o.Blobs = b
+		other, err := Open(t.Context(), o)
+		if mailbox.KindOf(err) != mailbox.Cannot {
+			t.Errorf("opened with other blobs: %v", err)
+		}
+		if err == nil {
+			other.Close()
 		}
 	}
 }

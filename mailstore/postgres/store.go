@@ -96,7 +96,10 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
-	return s.identify(ctx)
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	return s.shareBlobs(ctx)
 }
 
 // configure sets what the store relies on.
