@@ -5,6 +5,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -28,6 +29,14 @@ import (
 // addresses of its own, and returns when all have streams to all.
 func startCluster(t *testing.T, size int, repair string) []*node.Node {
 	t.Helper()
+	return startNodes(t, size, repair, node.Settings{"store": {"kind": "postgres", "postgres": map[string]any{
+		"dsn": startPostgres(t).URL("postgres"), "connections": 4, "blobs": filepath.Join(t.TempDir(), "blobs"),
+	}}})
+}
+
+// startPostgres starts a PostgreSQL for the time of the test.
+func startPostgres(t *testing.T) *pgtest.Server {
+	t.Helper()
 	db, err := pgtest.Start()
 	if errors.Is(err, pgtest.ErrMissing) && !strict() {
 		t.Skip(err)
@@ -40,23 +49,25 @@ func startCluster(t *testing.T, size int, repair string) []*node.Node {
 			t.Errorf("PostgreSQL: %v", err)
 		}
 	})
-	shared := t.TempDir()
-	keys := write(t, shared, "cluster.keys", run(t, binary, "cluster", "keys", "new"))
+	return db
+}
+
+// startNodes is startCluster with a store that the settings describe.
+func startNodes(t *testing.T, size int, repair string, settings node.Settings) []*node.Node {
+	t.Helper()
+	keys := write(t, t.TempDir(), "cluster.keys", run(t, binary, "cluster", "keys", "new"))
 	var gossip []string
 	for i := range size {
 		gossip = append(gossip, freeOn(t, i+2))
 	}
 	var nodes []*node.Node
 	for i := range size {
-		n, err := node.New(binary, t.TempDir(), node.Settings{
-			"store": {"kind": "postgres", "postgres": map[string]any{
-				"dsn": db.URL("postgres"), "connections": 4, "blobs": filepath.Join(shared, "blobs"),
-			}},
-			"cluster": {
-				"enabled": true, "name": fmt.Sprint("n", i+1), "keys_file": keys, "gossip": gossip[i], "stream": freeOn(t, i+2),
-				"join": gossip, "profile": "local", "repair_interval": repair,
-			},
-		})
+		all := maps.Clone(settings)
+		all["cluster"] = map[string]any{
+			"enabled": true, "name": fmt.Sprint("n", i+1), "keys_file": keys, "gossip": gossip[i], "stream": freeOn(t, i+2),
+			"join": gossip, "profile": "local", "repair_interval": repair,
+		}
+		n, err := node.New(binary, t.TempDir(), all)
 		if err != nil {
 			t.Fatal(err)
 		}

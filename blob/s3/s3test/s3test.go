@@ -27,12 +27,14 @@ var ErrMissing = errors.New("the S3 server versitygw is not installed (go instal
 // startTime is how long the server may take to start.
 const startTime = 30 * time.Second
 
-// A Server is a running S3 server with one bucket.
+// A Server is a running S3 server with one bucket. Its methods are for one
+// goroutine.
 type Server struct {
 	Endpoint             string // host:port, plain HTTP
 	Bucket               string
 	AccessKey, SecretKey string
 
+	bin    string
 	dir    string
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -109,18 +111,25 @@ func Start() (_ *Server, err error) {
 	}
 	s.Endpoint = ln.Addr().String()
 	ln.Close()
-	cmd := exec.Command(bin, "--port", s.Endpoint, "--quiet", "posix", s.dir)
+	s.bin = bin
+	return s, s.Run()
+}
+
+// Run starts the server again after Stop, and waits until it answers.
+func (s *Server) Run() error {
+	cmd := exec.Command(s.bin, "--port", s.Endpoint, "--quiet", "posix", s.dir)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	cmd.SysProcAttr = procAttr()
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	s.cmd, s.exited = cmd, make(chan struct{})
+	exited := make(chan struct{})
+	s.cmd, s.exited = cmd, exited
 	go func() {
 		cmd.Wait()
-		close(s.exited)
+		close(exited)
 	}()
-	return s, s.ready()
+	return s.ready()
 }
 
 // ready waits until the server answers, whatever it says.
@@ -142,11 +151,17 @@ func (s *Server) ready() error {
 	}
 }
 
-// Close stops the server and removes its folder.
-func (s *Server) Close() error {
+// Stop stops the server as a crash would; what it has stored stays.
+func (s *Server) Stop() {
 	if s.cmd != nil {
 		s.cmd.Process.Kill()
 		<-s.exited
+		s.cmd = nil
 	}
+}
+
+// Close stops the server and removes its folder.
+func (s *Server) Close() error {
+	s.Stop()
 	return os.RemoveAll(s.dir)
 }
