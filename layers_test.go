@@ -57,6 +57,7 @@ var layers = map[string][]string{
 
 	// Suites and fakes for tests.
 	"eventbus/eventbustest": {"mailbox", "eventbus"},
+	"imapserver/imaptest":   {},
 	"cluster/clustertest":   {"mailbox", "eventbus", "cluster"},
 	"mailstore/storetest":   {"mailbox", "mailstore", "message"},
 	"mailstore/memory":      {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/starling-mail/starling/auth"
 	"github.com/starling-mail/starling/imapserver"
+	"github.com/starling-mail/starling/imapserver/imaptest"
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
 )
@@ -136,7 +137,7 @@ func FuzzConnection(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { first.Shutdown(context.Background()) })
-	ln := newFakeListener()
+	ln := imaptest.NewListener()
 	h.serve(ln, imapserver.ListenerOptions{})
 	draft := h.draft("testdata/mime.eml")
 
@@ -161,7 +162,7 @@ func FuzzConnection(f *testing.F) {
 		n := int(state & 127)
 		c := &scriptedConn{in: preludes[n%len(preludes)] + input, pace: paces[n/len(preludes)%len(paces)], end: make(chan struct{})}
 		sent := c.in
-		ln.conns <- c
+		ln.Offer(c)
 		select {
 		case <-c.end:
 		case <-time.After(patience):

@@ -21,6 +21,7 @@ import (
 	"github.com/starling-mail/starling/auth"
 	"github.com/starling-mail/starling/eventbus"
 	"github.com/starling-mail/starling/imapserver"
+	"github.com/starling-mail/starling/imapserver/imaptest"
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
 	"github.com/starling-mail/starling/mailstore/sqlite"
@@ -77,9 +78,9 @@ type world struct {
 	t       *testing.T
 	store   mailstore.Store
 	server  *imapserver.Server
-	ln      *fakeListener
+	ln      *imaptest.Listener
 	user    mailbox.User
-	clients map[string]*fakeConn
+	clients map[string]*imaptest.Conn
 	serial  int
 }
 
@@ -104,7 +105,7 @@ func newWorld(t *testing.T, dir string, settings imapserver.Settings) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: store, ln: newFakeListener(), clients: map[string]*fakeConn{}}
+	w := &world{t: t, store: store, ln: imaptest.NewListener(), clients: map[string]*imaptest.Conn{}}
 	trackers := tracker.New(tracker.Options{Store: store, Bus: bus, Log: zerolog.Nop(), Budget: 1 << 20})
 	for _, name := range []string{"alice", "admin"} {
 		u, err := store.AddUser(t.Context(), mailbox.User{Name: name, Admin: name == "admin"}, []mailstore.NewMailbox{
@@ -166,7 +167,7 @@ func play(t *testing.T, dir, script string) string {
 }
 
 // client returns a client, which connects if it is new.
-func (w *world) client(name string) *fakeConn {
+func (w *world) client(name string) *imaptest.Conn {
 	if w.clients[name] == nil {
 		w.clients[name] = w.ln.Connect()
 	}
