@@ -6,7 +6,7 @@
 // It starts no goroutine, does no I/O and waits on channels only, so it works in
 // the bubbles of testing/synctest. What it does follows from Options.Seed and the
 // order of the calls: IDs are drawn from the seed, and no order of a map shows in what it
-// returns or publishes. Nothing outlives the process.
+// returns or publishes. Nothing outlives the process, and it has no limit of memory.
 package memory
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/starling-mail/starling/message"
 )
 
-// inline is the size up to which a draft is kept in the receiver's own buffer;
-// larger ones are collected by blobs. It keeps the buffers, which each World makes anew, small.
+// inline is the size up to which a draft comes through the receiver's own
+// buffer; larger ones are collected by blobs. Each World makes its buffers anew, so they are small.
 const inline = 8 << 10
 
 // Options are a World's settings. What is zero gets its default.
@@ -107,7 +107,8 @@ func (w *World) newID() (id [16]byte) {
 
 // A Node is whoever opens a Store: one member of a cluster.
 type Node struct {
-	// Publish is told of every commit of this node. Nil: nobody is.
+	// Publish is told of every commit of this node, in their order and one at a
+	// time. It must not wait for a write of this node. Nil: nobody is told.
 	Publish mailstore.Publish
 	// Hook may disturb this node's calls. Nil: nothing does.
 	Hook Hook
