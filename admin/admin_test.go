@@ -178,7 +178,7 @@ func testQuota(t *testing.T, c Control) {
 	}
 	_, err = c.Recount(ctx, []string{"nobody"}, false, nil)
 	wantKind(t, err, mailbox.NonExistent)
-	err = c.Check(ctx, false, func(f mailstore.Finding) { t.Errorf("%+v", f) })
+	err = c.Check(ctx, mailstore.CheckOptions{}, func(f mailstore.Finding) { t.Errorf("%+v", f) })
 	if err != nil {
 		t.Error(err)
 	}
@@ -322,7 +322,7 @@ func TestCutOff(t *testing.T) {
 	c := dial(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"item":{"What":"x"}}`+"\n")
 	}))
-	if err := c.Check(t.Context(), false, func(mailstore.Finding) {}); !errors.Is(err, errCutOff) {
+	if err := c.Check(t.Context(), mailstore.CheckOptions{}, func(mailstore.Finding) {}); !errors.Is(err, errCutOff) {
 		t.Error(err)
 	}
 	c = dial(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

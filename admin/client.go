@@ -180,8 +180,8 @@ func (c *Client) Deliver(ctx context.Context, to, from string, r io.Reader) erro
 }
 
 // Check implements Control.
-func (c *Client) Check(ctx context.Context, repair bool, report func(mailstore.Finding)) error {
-	return follow(ctx, c, "POST", "check", checkRequest{repair}, func(f mailstore.Finding) bool {
+func (c *Client) Check(ctx context.Context, o mailstore.CheckOptions, report func(mailstore.Finding)) error {
+	return follow(ctx, c, "POST", "check", checkRequest(o), func(f mailstore.Finding) bool {
 		report(f)
 		return true
 	})

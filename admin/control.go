@@ -40,7 +40,7 @@ type Control interface {
 	// sender, empty for none.
 	Deliver(ctx context.Context, to, from string, r io.Reader) error
 	// Check is that of mailstore.Checker; kind Cannot where the store has none.
-	Check(ctx context.Context, repair bool, report func(mailstore.Finding)) error
+	Check(ctx context.Context, o mailstore.CheckOptions, report func(mailstore.Finding)) error
 	// Backup copies the store into a folder of the machine that it is on; kind Cannot where
 	// the store has no such thing. The path must be absolute.
 	Backup(ctx context.Context, folder string) error

@@ -49,7 +49,7 @@ func NewHandler(s *Service) http.Handler {
 	}))
 	mux.Handle("POST /v1/recount", stream(recount(s)))
 	mux.Handle("POST /v1/check", stream(func(ctx context.Context, _ *http.Request, in checkRequest, emit func(mailstore.Finding) bool) error {
-		return s.Check(ctx, in.Repair, func(f mailstore.Finding) { emit(f) })
+		return s.Check(ctx, mailstore.CheckOptions(in), func(f mailstore.Finding) { emit(f) })
 	}))
 	mux.Handle("POST /v1/backup", answer(func(ctx context.Context, _ *http.Request, in backupRequest) (none, error) {
 		return none{}, s.Backup(ctx, in.Folder)

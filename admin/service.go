@@ -140,12 +140,12 @@ func (s *Service) Deliver(ctx context.Context, to, from string, r io.Reader) err
 }
 
 // Check implements Control.
-func (s *Service) Check(ctx context.Context, repair bool, report func(mailstore.Finding)) error {
+func (s *Service) Check(ctx context.Context, o mailstore.CheckOptions, report func(mailstore.Finding)) error {
 	c, ok := s.Store.(mailstore.Checker)
 	if !ok {
 		return &mailbox.Error{Kind: mailbox.Cannot, Op: "check store", Text: "this kind of store has no check"}
 	}
-	return c.Check(ctx, repair, report)
+	return c.Check(ctx, o, report)
 }
 
 // Backup implements Control.

@@ -34,6 +34,7 @@ type (
 	}
 	checkRequest struct {
 		Repair bool `json:"repair"`
+		Deep   bool `json:"deep"`
 	}
 	backupRequest struct {
 		Folder string `json:"folder"`

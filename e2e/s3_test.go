@@ -90,6 +90,9 @@ func TestS3(t *testing.T) {
 	wantBody(t, two, first, large)
 	wantBody(t, two, small, mail("small"))
 	wantBody(t, two, uids[2], large)
+	if out, err := nodes[1].Run(t.Context(), "", "check-store", "--deep"); err != nil || !strings.HasPrefix(out, "0 faults") {
+		t.Errorf("check-store: %v\n%s", err, out)
+	}
 }
 
 // withAttachment makes a message of a text and an attachment in base64.

@@ -11,22 +11,24 @@ import (
 )
 
 func (a *app) checkStoreCommand() *cobra.Command {
-	var repair bool
+	var o mailstore.CheckOptions
 	cmd := &cobra.Command{
 		Use:   "check-store",
 		Short: "Verify the store and say what is wrong",
 		Long: `Verify counts, structures, quotas and that bodies and messages match, and say
-what is wrong. With --repair what can be mended is mended.
+what is wrong. The server may go on serving meanwhile. With --repair what can be
+mended is mended; a store in PostgreSQL is only looked at.
 
 Exit codes: 0 nothing is wrong, or all has been mended; 1 failure; 2 wrong usage;
 3 something is wrong.`,
 		Example: `  imapd check-store
-  imapd check-store --repair`,
+  imapd check-store --repair
+  imapd check-store --deep`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withControl(cmd.Context(), func(ctx context.Context, c admin.Control) error {
 				var found, mended, lost int
-				err := c.Check(ctx, repair, func(f mailstore.Finding) {
+				err := c.Check(ctx, o, func(f mailstore.Finding) {
 					found++
 					note := ""
 					if f.Lost {
@@ -50,6 +52,7 @@ Exit codes: 0 nothing is wrong, or all has been mended; 1 failure; 2 wrong usage
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&repair, "repair", false, "mend what can be mended")
+	cmd.Flags().BoolVar(&o.Repair, "repair", false, "mend what can be mended (embedded store)")
+	cmd.Flags().BoolVar(&o.Deep, "deep", false, "read every message and compare its hash (PostgreSQL; the embedded store does so in any case)")
 	return cmd
 }

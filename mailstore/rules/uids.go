@@ -18,3 +18,18 @@ func CountUIDs(set imap.UIDSet) (n uint64) {
 	}
 	return n
 }
+
+// Overlap reports whether two sets, of ascending ranges, have a UID in common.
+func Overlap(a, b imap.UIDSet) bool {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].Stop < b[0].Start:
+			a = a[1:]
+		case b[0].Stop < a[0].Start:
+			b = b[1:]
+		default:
+			return true
+		}
+	}
+	return false
+}

@@ -25,13 +25,13 @@ type checker struct {
 
 const opCheck = "check store"
 
-// Check implements mailstore.Checker. It may run while the store serves: each
+// Check implements mailstore.Checker; every body is read. It may run while the store serves: each
 // mailbox is looked at in one snapshot, and what is mended is looked at again in the writer.
 //
 // Mended are figures (counts, UIDNEXT, quotas, owners of bodies) and leftovers (blobs and bodies without a message). Messages
 // that are damaged or whose body is gone are reported as lost and left as they are.
-func (s *Store) Check(ctx context.Context, repair bool, report func(mailstore.Finding)) error {
-	c := &checker{s: s, ctx: ctx, repair: repair, report: report}
+func (s *Store) Check(ctx context.Context, o mailstore.CheckOptions, report func(mailstore.Finding)) error {
+	c := &checker{s: s, ctx: ctx, repair: o.Repair, report: report}
 	for _, step := range []func() error{c.database, c.mailboxes, c.owners, c.contents, c.blobs, c.accounts} {
 		if err := step(); err != nil {
 			return err
@@ -155,27 +155,12 @@ func expungeLogFaults(db *sqlite3.Conn, b *box) (faults []string, err error) {
 			faults = append(faults, fmt.Sprintf("the expunge log at modseq %d cannot be read", at))
 		case mailbox.ModSeq(at) > b.ModSeq:
 			faults = append(faults, fmt.Sprintf("the expunge log has modseq %d, the mailbox %d", at, b.ModSeq))
-		case overlap(live, gone):
+		case rules.Overlap(live, gone):
 			faults = append(faults, fmt.Sprintf("the expunge log at modseq %d names messages that are there", at))
 		}
 		return nil
 	}, b.num)
 	return faults, err
-}
-
-// overlap reports whether two ascending sets have a UID in common.
-func overlap(a, b imap.UIDSet) bool {
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0].Stop < b[0].Start:
-			a = a[1:]
-		case b[0].Stop < a[0].Start:
-			b = b[1:]
-		default:
-			return true
-		}
-	}
-	return false
 }
 
 // mendBox writes a mailbox's figures, lets its expunge log begin anew, and has

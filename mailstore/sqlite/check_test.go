@@ -18,7 +18,7 @@ import (
 // check runs Check and returns what it found.
 func check(t testing.TB, s *Store, repair bool) (list []mailstore.Finding) {
 	t.Helper()
-	if err := s.Check(context.Background(), repair, func(f mailstore.Finding) { list = append(list, f) }); err != nil {
+	if err := s.Check(context.Background(), mailstore.CheckOptions{Repair: repair}, func(f mailstore.Finding) { list = append(list, f) }); err != nil {
 		t.Fatal(err)
 	}
 	return list
