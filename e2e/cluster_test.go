@@ -5,8 +5,6 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +20,6 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/starling-mail/starling/e2e/node"
-	"github.com/starling-mail/starling/mailstore/postgres/pgtest"
 )
 
 // startCluster starts nodes over one throw-away PostgreSQL, each with loopback
@@ -34,64 +31,10 @@ func startCluster(t *testing.T, size int, repair string) []*node.Node {
 	}}})
 }
 
-// startPostgres starts a PostgreSQL for the time of the test.
-func startPostgres(t *testing.T) *pgtest.Server {
-	t.Helper()
-	db, err := pgtest.Start()
-	if errors.Is(err, pgtest.ErrMissing) && !strict() {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Errorf("PostgreSQL: %v", err)
-		}
-	})
-	return db
-}
-
 // startNodes is startCluster with a store that the settings describe.
 func startNodes(t *testing.T, size int, repair string, settings node.Settings) []*node.Node {
 	t.Helper()
-	keys := write(t, t.TempDir(), "cluster.keys", run(t, binary, "cluster", "keys", "new"))
-	var gossip []string
-	for i := range size {
-		gossip = append(gossip, freeOn(t, i+2))
-	}
-	var nodes []*node.Node
-	for i := range size {
-		all := maps.Clone(settings)
-		all["cluster"] = map[string]any{
-			"enabled": true, "name": fmt.Sprint("n", i+1), "keys_file": keys, "gossip": gossip[i], "stream": freeOn(t, i+2),
-			"join": gossip, "profile": "local", "repair_interval": repair,
-		}
-		n, err := node.New(binary, t.TempDir(), all)
-		if err != nil {
-			t.Fatal(err)
-		}
-		serve(t, n)
-		nodes = append(nodes, n)
-	}
-	if err := nodes[0].AddUser(t.Context(), user, password); err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range nodes {
-		awaitStreams(t, n, size-1)
-	}
-	return nodes
-}
-
-// freeOn returns a free address on 127.0.0.host.
-func freeOn(t *testing.T, host int) string {
-	t.Helper()
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", host))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return plan{repair: repair, spots: loopback(t, size), settings: settings}.start(t)
 }
 
 // awaitStreams waits until a node has streams to and from so many others, and

@@ -65,7 +65,7 @@ func serve(t *testing.T, n *node.Node) {
 		t.Fatal(err)
 	}
 	// A test that hangs gets a node that says where it was, and ends.
-	watchdog := time.AfterFunc(patience, func() { n.Signal(syscall.SIGQUIT) })
+	watchdog := time.AfterFunc(patience+soak(), func() { n.Signal(syscall.SIGQUIT) })
 	t.Cleanup(func() {
 		watchdog.Stop()
 		if err := n.Close(); err != nil {

@@ -34,39 +34,56 @@ type Node struct {
 	IMAPS      string // host:port, TLS
 	LMTP       string // host:port
 	LMTPSocket string // Unix socket
+
+	enter []string // what runs the server where it is to run
+}
+
+// A Place is a machine other than this one to run a node on, as far as network goes, such as a netns.Machine. All its
+// ports are free.
+type Place struct {
+	Addr  string   // IPv4 address that others reach it by
+	Enter []string // the command that runs another one there
 }
 
 // stopTime is how long a node may take to stop, before it counts as stuck.
 const stopTime = 20 * time.Second
 
-// New prepares a node in dir, a folder of its own. Settings add to those that
+// New prepares a node in dir, a folder of its own, on free loopback ports. Settings add to those that
 // a node on loopback needs, and replace them.
 func New(binary, dir string, settings Settings) (*Node, error) {
-	n := &Node{
-		Binary:     binary,
-		ConfigFile: filepath.Join(dir, "config.toml"),
-		LMTPSocket: filepath.Join(dir, "lmtp.sock"),
-	}
+	n := &Node{Binary: binary}
 	for _, addr := range []*string{&n.IMAP, &n.IMAPS, &n.LMTP} {
 		var err error
 		if *addr, err = testhost.FreeAddr(); err != nil {
 			return nil, err
 		}
 	}
+	return n, n.prepare(dir, settings)
+}
+
+// NewAt prepares a node that runs elsewhere, on the usual ports. Its folder is here all the same.
+func NewAt(p Place, binary, dir string, settings Settings) (*Node, error) {
+	n := &Node{Binary: binary, IMAP: p.Addr + ":143", IMAPS: p.Addr + ":993", LMTP: p.Addr + ":24", enter: p.Enter}
+	return n, n.prepare(dir, settings)
+}
+
+// prepare makes the node's folder, certificate and configuration.
+func (n *Node) prepare(dir string, settings Settings) error {
+	n.ConfigFile, n.LMTPSocket = filepath.Join(dir, "config.toml"), filepath.Join(dir, "lmtp.sock")
 	cert, key, err := testhost.SelfSigned(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	n.CertFile = cert
 	data := filepath.Join(dir, "data")
 	if err := os.MkdirAll(data, 0o700); err != nil {
-		return nil, err
+		return err
 	}
 	text, err := toml.Marshal(configuration(n, data, key, settings))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return n, os.WriteFile(n.ConfigFile, text, 0o600)
+	return os.WriteFile(n.ConfigFile, text, 0o600)
 }
 
 func configuration(n *Node, data, key string, settings Settings) map[string]any {
@@ -104,12 +121,13 @@ func configuration(n *Node, data, key string, settings Settings) map[string]any 
 
 // Start starts the node and returns when it listens everywhere.
 func (n *Node) Start(ctx context.Context) (err error) {
+	command := append(n.enter[:len(n.enter):len(n.enter)], n.Binary, "serve", "--config", n.ConfigFile)
 	n.Process, err = testhost.Start(ctx, []testhost.Endpoint{
 		{Network: "tcp", Addr: n.IMAP},
 		{Network: "tcp", Addr: n.IMAPS},
 		{Network: "tcp", Addr: n.LMTP},
 		{Network: "unix", Addr: n.LMTPSocket},
-	}, n.Binary, "serve", "--config", n.ConfigFile)
+	}, command[0], command[1:]...)
 	return err
 }
 

@@ -1,0 +1,120 @@
+//go:build unix
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"testing"
+
+	"github.com/starling-mail/starling/e2e/node"
+	"github.com/starling-mail/starling/mailstore/postgres/pgtest"
+)
+
+// A plan is what a cluster is to be like.
+type plan struct {
+	repair   string // repair_interval
+	spots    []spot
+	settings node.Settings // of all nodes: the store at least
+}
+
+// A spot is where a node runs, and where the others find it.
+type spot struct {
+	place            *node.Place // nil: here
+	binary           string      // "": the one under test
+	gossip, stream   string      // addresses to listen on
+	viaGossip        string      // addresses that the others are told, if they are not those
+	viaStream, codec string
+}
+
+// startPostgres starts a throw-away PostgreSQL for the time of the test.
+func startPostgres(t *testing.T, settings ...string) *pgtest.Server {
+	t.Helper()
+	db, err := pgtest.Start(settings...)
+	if errors.Is(err, pgtest.ErrMissing) && !strict() {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("PostgreSQL: %v", err)
+		}
+	})
+	return db
+}
+
+// loopback returns spots on this machine.
+func loopback(t *testing.T, size int) []spot {
+	t.Helper()
+	var spots []spot
+	for i := range size {
+		spots = append(spots, spot{gossip: freeOn(t, i+2), stream: freeOn(t, i+2)})
+	}
+	return spots
+}
+
+// freeOn returns a free address on 127.0.0.host.
+func freeOn(t *testing.T, host int) string {
+	t.Helper()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", host))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start starts the nodes, with user in the store, and returns when all have streams to all.
+func (p plan) start(t *testing.T) []*node.Node {
+	t.Helper()
+	keys := write(t, t.TempDir(), "cluster.keys", run(t, binary, "cluster", "keys", "new"))
+	var join []string
+	for _, s := range p.spots {
+		if s.viaGossip != "" {
+			join = append(join, s.viaGossip)
+		} else {
+			join = append(join, s.gossip)
+		}
+	}
+	var nodes []*node.Node
+	for i, s := range p.spots {
+		cluster := map[string]any{
+			"enabled": true, "name": fmt.Sprint("n", i+1), "keys_file": keys, "gossip": s.gossip, "stream": s.stream,
+			"join": join, "profile": "local", "repair_interval": p.repair,
+		}
+		for key, value := range map[string]string{"advertise_gossip": s.viaGossip, "advertise_stream": s.viaStream, "codec": s.codec} {
+			if value != "" {
+				cluster[key] = value
+			}
+		}
+		settings := maps.Clone(p.settings)
+		settings["cluster"] = cluster
+		program := s.binary
+		if program == "" {
+			program = binary
+		}
+		var n *node.Node
+		var err error
+		if s.place != nil {
+			n, err = node.NewAt(*s.place, program, t.TempDir(), settings)
+		} else {
+			n, err = node.New(program, t.TempDir(), settings)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		serve(t, n)
+		nodes = append(nodes, n)
+	}
+	if err := nodes[0].AddUser(t.Context(), user, password); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		awaitStreams(t, n, len(nodes)-1)
+	}
+	return nodes
+}
