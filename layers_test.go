@@ -24,12 +24,13 @@ var layers = map[string][]string{
 	"imapserver/wire":   {},
 	"imapserver/park":   {},
 	"imapserver/stream": {},
+	"latency":           {},
 
 	// The nouns only.
 	"msn":       {"mailbox"},
 	"message":   {"mailbox"},
 	"eventbus":  {"mailbox"},
-	"mailstore": {"mailbox"},
+	"mailstore": {"mailbox", "latency"},
 	"quota":     {"mailbox"},
 	"search":    {"mailbox"},
 	"auth":      {"mailbox"},
@@ -48,9 +49,12 @@ var layers = map[string][]string{
 
 	// The ways in: what they need, but no back end and no cluster.
 	"imapserver": {"mailbox", "msn", "tracker", "message", "eventbus", "mailstore", "quota", "search", "auth",
-		"imapserver/wire", "imapserver/park", "imapserver/stream"},
+		"imapserver/wire", "imapserver/park", "imapserver/stream", "latency"},
 	"lmtp":  {"mailbox", "mailstore", "message", "quota", "auth", "eventbus"},
 	"admin": {"mailbox", "mailstore", "message", "quota", "auth", "eventbus", "transfer"},
+
+	// What the others count, for Prometheus.
+	"admin/monitor": {"mailbox", "latency", "eventbus", "mailstore", "blob", "tracker", "auth", "cluster", "imapserver", "lmtp"},
 
 	// Mail from and to other programs' folders. Mailbox names in modified UTF-7 are wire's.
 	"transfer": {"mailbox", "mailstore", "imapserver/wire"},
@@ -65,7 +69,7 @@ var layers = map[string][]string{
 	// The composition root: the only importer of back ends.
 	"cmd/imapd": {"mailbox", "config", "msn", "message", "eventbus", "mailstore", "quota", "search", "auth", "blob", "tracker",
 		"cluster", "blob/fs", "blob/s3", "mailstore/sqlite", "mailstore/postgres", "mailstore/upstream",
-		"imapserver", "imapserver/wire", "imapserver/park", "imapserver/stream", "lmtp", "admin", "transfer"},
+		"imapserver", "imapserver/wire", "imapserver/park", "imapserver/stream", "lmtp", "admin", "admin/monitor", "transfer"},
 
 	// These see the server from outside.
 	"e2e":   {},
@@ -88,6 +92,8 @@ var foreign = map[string][]string{
 	"github.com/pressly/goose":                  {"mailstore/sqlite", "mailstore/postgres"},
 	"modernc.org/sqlite":                        {"mailstore/sqlite"},
 	"github.com/jackc/pgx":                      {"mailstore/postgres"},
+	"github.com/prometheus":                     {"admin/monitor"}, // the others keep plain Stats
+	"net/http/pprof":                            {"admin/monitor"},
 	"database/sql":                              {"mailstore/sqlite", "mailstore/postgres"},
 	"github.com/rs/zerolog/log":                 {}, // a global logger
 	"github.com/google/go-cmp":                  {"eventbus/eventbustest", "cluster/clustertest", "mailstore/storetest"},

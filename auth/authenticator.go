@@ -50,6 +50,7 @@ type Authenticator struct {
 	cache    *cache
 	throttle *throttle
 	log      zerolog.Logger
+	counters counters
 }
 
 // New returns an Authenticator.
@@ -67,10 +68,15 @@ func (a *Authenticator) Login(ctx context.Context, remote netip.Addr, user, pass
 	if err != nil {
 		name = "" // no user has that name; only the address is known
 	}
-	if err := a.throttle.wait(ctx, name, remote); errors.Is(err, ErrThrottled) {
+	a.counters.delayed.Add(1)
+	err = a.throttle.wait(ctx, name, remote)
+	a.counters.delayed.Add(-1)
+	if errors.Is(err, ErrThrottled) {
+		a.counters.throttled.Add(1)
 		a.log.Info().Str("remote", remote.String()).Str("user", shorten(user)).Msg("authentication throttled")
 		return mailbox.User{}, err
 	} else if err != nil {
+		a.counters.errors.Add(1)
 		return mailbox.User{}, &mailbox.Error{Kind: mailbox.Unavailable, Op: "login", Err: err}
 	}
 
@@ -78,15 +84,20 @@ func (a *Authenticator) Login(ctx context.Context, remote netip.Addr, user, pass
 	u, reason, err := a.verify(ctx, name, password, guess)
 	switch {
 	case err == nil:
+		a.counters.ok.Add(1)
 		a.throttle.succeeded(name, remote)
 		return u, nil
 	case errors.Is(err, ErrCredentials):
+		a.counters.failed.Add(1)
 		a.throttle.failed(name, remote, guess)
 		// The order of the fields is what docs/fail2ban.md relies on: nothing
 		// that the client chose may stand before the address.
 		a.log.Warn().Str("remote", remote.String()).Str("reason", reason).Str("user", shorten(user)).Msg("authentication failed")
 	case errors.Is(err, ErrDisabled):
+		a.counters.disabled.Add(1)
 		a.log.Info().Str("remote", remote.String()).Str("user", u.Name).Msg("login of a disabled user")
+	default:
+		a.counters.errors.Add(1)
 	}
 	return mailbox.User{}, err
 }
@@ -132,6 +143,7 @@ func (a *Authenticator) ForgetAll() { a.cache.reset() }
 func (a *Authenticator) verify(ctx context.Context, name, password string, guess seal) (u mailbox.User, reason string, err error) {
 	u, generation, ok := a.cache.lookup(name, guess)
 	if ok {
+		a.counters.cached.Add(1)
 		return u, "", nil
 	}
 	if name == "" {

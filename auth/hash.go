@@ -36,6 +36,8 @@ type Hasher struct {
 	params params
 	budget int64 // KiB
 	memory *semaphore.Weighted
+
+	counters hashCounters
 }
 
 // NewHasher returns a Hasher, or an error of kind Cannot where a parameter is
@@ -104,10 +106,16 @@ func (h *Hasher) spend(ctx context.Context, password string) error {
 // or than one hash that is larger.
 func (h *Hasher) derive(ctx context.Context, password string, p params, salt []byte, length int) ([]byte, error) {
 	share := min(int64(p.memory), h.budget)
-	if err := h.memory.Acquire(ctx, share); err != nil {
+	h.counters.waiting.Add(1)
+	err := h.memory.Acquire(ctx, share)
+	h.counters.waiting.Add(-1)
+	if err != nil {
 		return nil, &mailbox.Error{Kind: mailbox.Unavailable, Op: "hash password", Err: err}
 	}
 	defer h.memory.Release(share)
+	h.counters.running.Add(1)
+	defer h.counters.running.Add(-1)
+	h.counters.done.Add(1)
 	return argon2.IDKey([]byte(prepare(password)), salt, p.time, p.memory, p.threads, uint32(length)), nil
 }
 

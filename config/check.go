@@ -22,6 +22,11 @@ func (d *decoder) check(c *Config) {
 	d.checkListeners(c)
 	d.checkMailboxes(c.Mailboxes.Default)
 	d.checkNodes(c)
+	if c.Admin.Listen != "" {
+		if err := checkAddress("tcp", c.Admin.Listen); err != nil {
+			d.fault("admin.listen", "%q %v; allowed: host:port such as \"127.0.0.1:8993\", or nothing", c.Admin.Listen, err)
+		}
+	}
 	for i, pair := range c.TLS.Certificates {
 		if pair.Cert == "" || pair.Key == "" {
 			d.fault(fmt.Sprintf("tls.certificates[%d]", i), "needs both cert and key")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	EventBus  EventBus  `toml:"eventbus"`
 	Tracker   Tracker   `toml:"tracker"`
 	Cluster   Cluster   `toml:"cluster"`
+	Admin     Admin     `toml:"admin"`
 }
 
 // Server is what concerns the process.
@@ -240,4 +242,25 @@ type Cluster struct {
 	Codec          string        `toml:"codec" oneof:"msgpack json"`
 	RepairInterval time.Duration `toml:"repair_interval" min:"100ms" max:"1h"`
 	QueueLimit     int           `toml:"queue_limit" min:"1" max:"10000000"`
+}
+
+// Admin is about the HTTP listener for health checks and metrics.
+type Admin struct {
+	Listen         string         `toml:"listen"` // host:port; empty: there is none
+	Trusted        []netip.Prefix `toml:"trusted"`
+	Pprof          bool           `toml:"pprof"`
+	MaxConnections int            `toml:"max_connections" min:"1" max:"10000"`
+	Timeout        time.Duration  `toml:"timeout" min:"100ms" max:"10m"`
+	ProbeTimeout   time.Duration  `toml:"probe_timeout" min:"10ms" max:"1m"`
+	ProbeLife      time.Duration  `toml:"probe_life" min:"0s" max:"1m"`
+}
+
+// Private reports whether nobody but this machine can reach the listener.
+func (a Admin) Private() bool {
+	host, _, err := net.SplitHostPort(a.Listen)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback() || host == "localhost"
 }

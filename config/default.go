@@ -105,5 +105,12 @@ func Default() *Config {
 			RepairInterval: 2 * time.Second,
 			QueueLimit:     64 << 10,
 		},
+		Admin: Admin{
+			Trusted:        []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			MaxConnections: 20,
+			Timeout:        10 * time.Second,
+			ProbeTimeout:   2 * time.Second,
+			ProbeLife:      time.Second,
+		},
 	}
 }

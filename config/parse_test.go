@@ -18,7 +18,7 @@ func TestFaults(t *testing.T) {
 		{"empty", "", nil},
 		{"syntax", "[server]\nhostname = \n", []string{"f.toml:2: server.hostname: expected value"}},
 		{"syntax in table", "[server\n", []string{"f.toml:2: "}},
-		{"unknown section", "\n[sever]\nx = 1\n", []string{"f.toml:2: sever: unknown key; allowed here: auth, "}},
+		{"unknown section", "\n[sever]\nx = 1\n", []string{"f.toml:2: sever: unknown key; allowed here: admin, auth, "}},
 		{"unknown key", "[server]\nhostname='a'\nhost='b'\n", []string{"f.toml:3: server.host: unknown key; allowed here: control_socket, "}},
 		{"unknown dotted key", "server.host = 'b'\n", []string{"f.toml:1: server.host: unknown key"}},
 		{"many at once", `
@@ -73,6 +73,7 @@ proxy_from = ["10.0.0.0/8"]
 		{"table wanted", "server = 1\n", []string{"f.toml:1: server: must be a table"}},
 		{"list wanted", "tls.certificates = 'x'\n", []string{"f.toml:1: tls.certificates: must be a list of tables"}},
 		{"postgres without a database", "[store]\nkind = 'postgres'\n", []string{`f.toml:1: store.postgres.dsn: must not be empty`}},
+		{"admin", "[admin]\nlisten = '8993'\ntrusted = ['here']\n", []string{`f.toml:2: admin.listen: "8993" has no port`, `f.toml:3: admin.trusted`}},
 		{"cluster over sqlite", "[cluster]\nenabled = true\n",
 			[]string{`f.toml:2: cluster.enabled: needs store.kind = "postgres": several nodes must share one database, and sqlite has one process only`}},
 		{"cluster", `

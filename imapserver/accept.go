@@ -17,6 +17,7 @@ import (
 // handshake wait for the client.
 func (s *Server) accept(nc net.Conn, l *ListenerOptions) {
 	if !s.add(nil) {
+		s.counters.refused.Add(1)
 		nc.Close()
 		return
 	}
@@ -37,6 +38,7 @@ func (s *Server) accept(nc net.Conn, l *ListenerOptions) {
 		stop()
 		if err != nil {
 			s.opts.Log.Info().Err(err).Stringer("remote", nc.RemoteAddr()).Msg("connection refused")
+			s.counters.refused.Add(1)
 			nc.Close()
 			return
 		}
@@ -52,6 +54,8 @@ func (s *Server) accept(nc net.Conn, l *ListenerOptions) {
 			c.refuse("server is shutting down")
 			return
 		}
+		s.counters.accepted.Add(1)
+		c.count()
 		c.own(park.Readable, (*conn).greet)
 	}()
 }
@@ -74,6 +78,7 @@ func (c *conn) greet(why park.Reason) error {
 // refuse ends a connection that there is no place for. TLS is not worth its price
 // for that: then the client sees the connection close.
 func (c *conn) refuse(why string) {
+	c.srv.counters.refused.Add(1)
 	c.srv.opts.Log.Warn().Stringer("remote", c.remote).Str("reason", why).Msg("connection refused")
 	if !c.listener.ImplicitTLS {
 		c.stream.Write([]byte("* BYE [UNAVAILABLE] " + why + "\r\n"))

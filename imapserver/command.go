@@ -67,15 +67,26 @@ var commands = map[string]command{
 	"UID MOVE":    {in: selected, run: (*conn).uidMove},
 }
 
-// next reads and runs one command, of which something has arrived.
+// next reads and runs one command, of which something has arrived, and counts it.
 func (c *conn) next() error {
+	defer c.count()
 	if c.idle != "" {
 		return c.endIdle()
 	}
 	cmd, err := c.dec.Command()
+	start := time.Now()
+	c.outcome = outcomeCut
 	if err != nil {
-		return c.answer(cmd, err)
+		err = c.answer(cmd, err)
+	} else {
+		err = c.run(cmd)
 	}
+	c.srv.counters.ended(cmd.Name, c.outcome, time.Since(start))
+	return err
+}
+
+// run runs one command.
+func (c *conn) run(cmd wire.Command) error {
 	spec, ok := commands[cmd.Name]
 	switch {
 	case !ok:
@@ -84,9 +95,9 @@ func (c *conn) next() error {
 		return c.answer(cmd, c.wrongState(spec.in))
 	}
 	c.tag, c.reply, c.after, c.byNumber = cmd.Tag, nil, nil, false
-	err = spec.run(c)
+	err := spec.run(c)
 	if err == nil && cmd.Name == "IDLE" {
-		c.idle = cmd.Tag // answered when it ends
+		c.idle, c.outcome = cmd.Tag, outcomeOK // answered when it ends
 		return nil
 	}
 	if c.session != nil && !isFatal(err) {
@@ -127,6 +138,7 @@ func (c *conn) answer(cmd wire.Command, err error) error {
 		c.began = time.Now()
 	}
 	if err == nil {
+		c.outcome = outcomeOK
 		if c.reply != nil {
 			c.reply(cmd.Tag)
 		} else {
@@ -136,7 +148,14 @@ func (c *conn) answer(cmd wire.Command, err error) error {
 	}
 	st := statusFor(err)
 	if st == nil {
+		if err == errLogout {
+			c.outcome = outcomeOK
+		}
 		return desync(err)
+	}
+	c.outcome = outcomeNO
+	if st.kind == imap.StatusResponseTypeBad {
+		c.outcome = outcomeBAD
 	}
 	c.enc.Status(cmd.Tag, st.kind, st.code, st.text) // untagged if no tag could be read (RFC 9051 §7.1.3)
 	if st.code == "SERVERBUG" || st.code == "CORRUPTION" {

@@ -36,6 +36,7 @@ type conn struct {
 	idle    string   // tag of the IDLE in progress, or empty
 	bad     int      // commands answered with BAD before login
 	ended   bool
+	counted standing // in the Server's counters
 
 	// began is when the connection began or the last command was complete; spoke is when
 	// something was last written in IDLE. The timers count from them.
@@ -172,6 +173,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, &clientError{err}
 	}
 	n, err := c.spot.Read(p)
+	c.srv.counters.received.Add(uint64(n))
 	switch {
 	case err == nil || err == io.EOF:
 	case c.linger == 0 && errors.Is(err, os.ErrDeadlineExceeded):
@@ -227,6 +229,7 @@ func (c *conn) end(err error) {
 		return // it was ending that failed
 	}
 	c.ended = true
+	c.count()
 	defer c.srv.remove(c)
 	if bye, ok := errors.AsType[*byeError](err); ok {
 		c.untagged(imap.StatusResponseTypeBye, bye.code, bye.text)

@@ -105,7 +105,8 @@ func (c *conn) flush() error {
 	if len(c.enc.Buf) == 0 {
 		return nil
 	}
-	_, err := c.stream.Write(c.enc.Buf)
+	n, err := c.stream.Write(c.enc.Buf)
+	c.srv.counters.sent.Add(uint64(n))
 	c.enc.Buf = c.enc.Buf[:0]
 	c.spoke = time.Now()
 	if err != nil {

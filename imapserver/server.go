@@ -19,6 +19,7 @@ type Server struct {
 	settings   atomic.Pointer[Settings]
 	lot        *park.Lot
 	census     *census
+	counters   *counters
 	workspaces sync.Pool // of *workspace
 	deflate    *stream.Deflate
 
@@ -42,7 +43,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, lot: park.NewLot(0), census: newCensus(), deflate: deflate, conns: map[*conn]struct{}{}}
+	s := &Server{opts: o, lot: park.NewLot(0), census: newCensus(), counters: newCounters(), deflate: deflate, conns: map[*conn]struct{}{}}
 	s.commands, s.endCommands = context.WithCancel(context.Background())
 	s.closing, s.beginClose = context.WithCancel(s.commands)
 	s.SetSettings(o.Settings)

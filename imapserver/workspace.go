@@ -31,6 +31,8 @@ type workspace struct {
 	tag   string
 	reply func(tag string)
 	after func(*conn) error
+	// outcome is how the command has ended, or will if nothing else happens.
+	outcome outcome
 	// byNumber is set by a UID command that has sequence numbers among its arguments.
 	byNumber bool
 
@@ -45,6 +47,7 @@ func (s *Server) lend(c *conn) *workspace {
 	if !ok {
 		w = &workspace{in: bufio.NewReaderSize(nil, readBuffer)}
 	}
+	s.counters.working.Add(1)
 	w.in.Reset(c)
 	w.dec.Reset(w.in)
 	w.dec.Continue = c.proceed
@@ -57,6 +60,7 @@ func (s *Server) lend(c *conn) *workspace {
 func (s *Server) takeBack(c *conn) {
 	w := c.workspace
 	c.workspace = nil
+	s.counters.working.Add(-1)
 	w.in.Reset(nil)
 	w.dec.Reset(nil)
 	w.dec.Continue = nil

@@ -107,7 +107,8 @@ func (s *Server) target(ctx context.Context, to recipient) (mailstore.Info, erro
 // which may have a detail. from is the envelope's sender, empty for none. Lines may end in
 // LF. Errors are of the kinds NonExistent, NoPerm (disabled), OverQuota, TooBig,
 // Cannot (an address that cannot be one), or the store's.
-func (s *Server) Deliver(ctx context.Context, to, from string, r io.Reader) error {
+func (s *Server) Deliver(ctx context.Context, to, from string, r io.Reader) (err error) {
+	defer func() { s.answered(err) }()
 	if hasControl(from) {
 		return &mailbox.Error{Kind: mailbox.Cannot, Op: "sender", Text: "address has a control character"}
 	}
@@ -120,5 +121,6 @@ func (s *Server) Deliver(ctx context.Context, to, from string, r io.Reader) erro
 	if err := m.spool.receive(r, s.o.MaxMessage, s.o.TempDir); err != nil {
 		return err
 	}
+	s.took(m.spool.size)
 	return s.deliver(ctx, m, rcpt)
 }

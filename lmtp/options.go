@@ -66,6 +66,7 @@ type Server struct {
 	o         Options
 	slots     chan struct{} // one for each connection
 	connected atomic.Uint64 // numbers connections for the log
+	counters  counters
 }
 
 // New returns a Server.

@@ -105,6 +105,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // refuse sends a client away. A line fits the buffer of a new connection, so
 // nobody else waits for it.
 func (l *listener) refuse(c *conn, line string) {
+	l.srv.counters.turned.Add(1)
 	c.say(line)
 	c.Conn.Close()
 }

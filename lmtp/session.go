@@ -71,6 +71,7 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	r, err := s.srv.resolve(s.ctx, to)
 	if err != nil {
+		s.srv.answered(err)
 		s.refused(to, err)
 		return s.srv.status(err)
 	}
@@ -92,10 +93,15 @@ func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 	defer m.spool.close()
 	if err := m.spool.receive(s.conn.message(r), s.srv.o.MaxMessage, s.srv.o.TempDir); err != nil {
 		s.log.Warn().Err(err).Str("from", tx.from).Msg("mail not received")
+		for range tx.recipients {
+			s.srv.answered(err)
+		}
 		return s.srv.status(err) // for all of them
 	}
+	s.srv.took(m.spool.size)
 	for _, to := range tx.recipients {
 		err := s.srv.deliver(s.ctx, m, to)
+		s.srv.answered(err)
 		if err != nil {
 			s.refused(to.address, err)
 		}

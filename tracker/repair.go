@@ -98,6 +98,7 @@ func (t *tracker) read(ctx context.Context) error {
 	t.mu.Unlock()
 
 	if changes {
+		t.set.counters.repairs.Add(1)
 		c, ok, err := t.set.Store.ChangesSince(ctx, t.box, have)
 		if err != nil {
 			return t.failed(err, false)
@@ -118,6 +119,7 @@ func (t *tracker) read(ctx context.Context) error {
 func (t *tracker) failed(err error, snapshot bool) error {
 	t.mu.Lock()
 	ended := false
+	t.set.counters.failures.Add(1)
 	t.stale, t.diff = true, t.diff || snapshot
 	if mailbox.KindOf(err) == mailbox.NonExistent && t.loaded {
 		ended = t.end(mailbox.NonExistent, "mailbox was deleted")
@@ -167,6 +169,11 @@ func (t *tracker) install(s *mailstore.Snapshot, have, heard mailbox.ModSeq) {
 
 	t.mu.Lock()
 	first := !t.loaded
+	if first {
+		t.set.counters.loads.Add(1)
+	} else {
+		t.set.counters.resyncs.Add(1)
+	}
 	switch {
 	case t.gone != nil:
 	case first:

@@ -50,6 +50,7 @@ type Watcher interface {
 type Set struct {
 	Options
 	background background
+	counters   counters
 
 	mu       sync.Mutex
 	trackers map[mailbox.ID]*tracker

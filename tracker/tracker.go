@@ -88,6 +88,7 @@ func (t *tracker) handle(events []mailbox.Event) error {
 func (t *tracker) lost() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.set.counters.lost.Add(1)
 	t.stale = true
 	t.mend(0)
 }
@@ -146,6 +147,7 @@ func (t *tracker) receive(c *mailbox.Change) bool {
 		t.mend(0)
 		return false
 	case c.Prev > t.modseq:
+		t.set.counters.gaps.Add(1)
 		t.keep(c)
 		t.mend(t.set.GapWait)
 		return false
@@ -260,6 +262,7 @@ func (t *tracker) attach(w Watcher) *View {
 		t.log.reset(t.modseq)
 	}
 	t.views = append(slices.Clip(t.views), v)
+	t.set.counters.views.Add(1)
 	if t.behind() {
 		t.mend(t.set.GapWait)
 	}
@@ -275,6 +278,7 @@ func (t *tracker) detach(v *View) bool {
 		return false
 	}
 	t.views = slices.Delete(slices.Clone(t.views), i, i+1)
+	t.set.counters.views.Add(-1)
 	if len(t.views) == 0 {
 		t.views = nil
 		t.log.reset(t.modseq)

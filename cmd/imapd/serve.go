@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/starling-mail/starling/admin"
+	"github.com/starling-mail/starling/admin/monitor"
 	"github.com/starling-mail/starling/config"
 	"github.com/starling-mail/starling/imapserver"
 	"github.com/starling-mail/starling/imapserver/stream"
@@ -111,6 +113,9 @@ type server struct {
 
 	listeners []listener
 	control   net.Listener
+	watched   net.Listener    // of monitor
+	monitor   *monitor.Server // nil: it is not wanted
+	stopping  atomic.Bool
 	shut      bool // the IMAP server has been shut down
 }
 
@@ -125,6 +130,9 @@ func (s *server) listen(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	var faults []error
+	if err := s.listenMonitor(ctx, c); err != nil {
+		faults = append(faults, err)
+	}
 	for _, l := range c.Listen {
 		ln, err := listenOn(ctx, l)
 		if err != nil {
@@ -167,6 +175,14 @@ func (s *server) run(ctx context.Context) error {
 		return nil
 	})
 	serving.Go(func() { trim(ctx) })
+	var watching sync.WaitGroup
+	if s.monitor != nil {
+		watching.Go(func() {
+			if err := s.monitor.Serve(s.watched); err != nil {
+				fail(err)
+			}
+		})
+	}
 	notify("READY=1")
 	s.log.Info().Str("version", version).Msg("serving")
 	for ctx.Err() == nil {
@@ -176,6 +192,7 @@ func (s *server) run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	s.stopping.Store(true)
 	notify("STOPPING=1")
 	s.log.Info().Msg("stopping")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Load().Server.ShutdownTimeout)
@@ -189,7 +206,11 @@ func (s *server) run(ctx context.Context) error {
 	if err := s.imap.Shutdown(grace); err != nil {
 		s.log.Warn().Err(err).Msg("some clients did not take their BYE in time")
 	}
-	serving.Wait() // LMTP has a grace of its own for mail that is under way
+	serving.Wait()                                // LMTP has a grace of its own for mail that is under way
+	if err := s.closeMonitor(grace); err != nil { // the last: it says that the node is stopping
+		s.log.Warn().Err(err).Msg("stopping the admin listener")
+	}
+	watching.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -222,6 +243,7 @@ func (s *server) close() error {
 	}
 	grace, cancel := context.WithTimeout(context.Background(), s.config.Load().Server.ShutdownTimeout)
 	defer cancel()
+	errs = append(errs, s.closeMonitor(grace)) // of a server that never ran
 	if !s.shut {
 		errs = append(errs, s.imap.Shutdown(grace))
 	}

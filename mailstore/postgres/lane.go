@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/starling-mail/starling/mailbox"
 )
@@ -90,6 +91,16 @@ func (l *lanes) closed() bool {
 	return l.ended
 }
 
+// waiting is how many requests no goroutine has taken yet.
+func (l *lanes) waiting() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, queue := range l.m {
+		n += len(queue)
+	}
+	return n
+}
+
 // close waits for all that has been let in.
 func (l *lanes) close() {
 	l.mu.Lock()
@@ -171,7 +182,9 @@ func (s *Store) serve(group []*request) {
 		<-v.arrived
 		defer close(v.leave)
 	}
+	start := time.Now()
 	s.commitGroup(group)
+	s.tally.Committed(start)
 	var events []mailbox.Event
 	for _, r := range group {
 		if r.err == nil {
@@ -188,7 +201,8 @@ func (s *Store) serve(group []*request) {
 
 // write has a request executed in a transaction and waits until it is
 // committed. What run writes to may be read only if there is no error.
-func (s *Store) write(ctx context.Context, r *request) error {
+func (s *Store) write(ctx context.Context, r *request) (err error) {
+	defer func() { s.tally.Wrote(err) }()
 	if err := ctx.Err(); err != nil {
 		return unavailable(r.op, err)
 	}

@@ -8,7 +8,8 @@ import (
 
 // read runs statements that only read, in one round trip. Each sees what is
 // committed when it begins.
-func (s *Store) read(ctx context.Context, op string, list []stmt) error {
+func (s *Store) read(ctx context.Context, op string, list []stmt) (err error) {
+	defer func() { s.tally.Read(err) }()
 	if err := ctx.Err(); err != nil {
 		return unavailable(op, err)
 	}
@@ -33,7 +34,7 @@ func (s *Store) read(ctx context.Context, op string, list []stmt) error {
 		}
 		return err
 	}
-	err := s.session(ctx, run)
+	err = s.session(ctx, run)
 	if severed(err) && !seen && ctx.Err() == nil { // perhaps that of a server that is gone, and another is there
 		err = s.session(ctx, run)
 	}

@@ -41,7 +41,8 @@ type Store struct {
 	pool     *pgxpool.Pool
 	system   [16]byte
 	line     uint64
-	blobs    blob.Store
+	blobs    *blob.Meter
+	tally    mailstore.Tally
 	codec    *incoming.Codec
 	receiver *incoming.Receiver
 	lanes    lanes
@@ -58,6 +59,7 @@ type Store struct {
 var (
 	_ mailstore.Store      = (*Store)(nil)
 	_ mailstore.UIDAdopter = (*Store)(nil)
+	_ mailstore.Meter      = (*Store)(nil)
 )
 
 // Open connects to the database and brings its schema up to date; nodes that do
@@ -80,7 +82,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.o.Blobs == nil {
 		return errors.New("there is no place for large bodies")
 	}
-	s.blobs = s.o.Blobs
+	s.blobs = blob.NewMeter(s.o.Blobs)
 	if s.codec, err = incoming.NewCodec(!s.o.Uncompress); err != nil {
 		return err
 	}
@@ -217,6 +219,19 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Stats implements mailstore.Meter.
+func (s *Store) Stats() mailstore.Stats {
+	out := s.tally.Stats()
+	p := s.pool.Stat()
+	out.Waiting = s.lanes.waiting()
+	out.Pool = mailstore.Pool{Open: int(p.TotalConns()), Used: int(p.AcquiredConns()), Max: int(p.MaxConns()),
+		Opened: uint64(p.NewConnsCount()), Waits: uint64(p.EmptyAcquireCount()), Waited: p.EmptyAcquireWaitTime()}
+	return out
+}
+
+// Blobs returns figures of the large bodies' store.
+func (s *Store) Blobs() blob.Stats { return s.blobs.Stats() }
 
 // Close implements mailstore.Store. It may be called twice.
 func (s *Store) Close() error {

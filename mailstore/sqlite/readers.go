@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/starling-mail/starling/mailstore"
 	"github.com/starling-mail/starling/mailstore/sqlite/sqlite3"
 )
 
@@ -12,8 +15,11 @@ import (
 type readers struct {
 	free chan *sqlite3.Conn
 	n    int
-	stop chan struct{}
-	once sync.Once
+	// How often, and for how long in all, a caller found none free.
+	waits  atomic.Uint64
+	waited atomic.Int64
+	stop   chan struct{}
+	once   sync.Once
 }
 
 func newReaders(s *Store) (*readers, error) {
@@ -44,8 +50,35 @@ func (p *readers) close() error {
 	return errors.Join(errs...)
 }
 
+// take waits for a connection that is free.
+func (p *readers) take(ctx context.Context) (*sqlite3.Conn, error) {
+	select {
+	case c := <-p.free:
+		return c, nil
+	default:
+	}
+	p.waits.Add(1)
+	start := time.Now()
+	defer func() { p.waited.Add(int64(time.Since(start))) }()
+	select {
+	case c := <-p.free:
+		return c, nil
+	case <-p.stop:
+		return nil, errClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// figures describes the connections.
+func (p *readers) figures() mailstore.Pool {
+	return mailstore.Pool{Open: p.n, Used: p.n - len(p.free), Max: p.n, Opened: uint64(p.n),
+		Waits: p.waits.Load(), Waited: time.Duration(p.waited.Load())}
+}
+
 // read runs f on one snapshot of the database.
-func (s *Store) read(ctx context.Context, op string, f func(*sqlite3.Conn) error) error {
+func (s *Store) read(ctx context.Context, op string, f func(*sqlite3.Conn) error) (err error) {
+	defer func() { s.tally.Read(err) }()
 	if err := ctx.Err(); err != nil {
 		return unavailable(op, err)
 	}
@@ -54,19 +87,15 @@ func (s *Store) read(ctx context.Context, op string, f func(*sqlite3.Conn) error
 		return unavailable(op, errClosed)
 	default:
 	}
-	var c *sqlite3.Conn
-	select {
-	case c = <-s.readers.free:
-	case <-s.readers.stop:
-		return unavailable(op, errClosed)
-	case <-ctx.Done():
-		return unavailable(op, ctx.Err())
+	c, err := s.readers.take(ctx)
+	if err != nil {
+		return unavailable(op, err)
 	}
 	defer func() { s.readers.free <- c }()
 	if err := c.Exec("BEGIN"); err != nil {
 		return failure(op, err)
 	}
-	err := f(c)
+	err = f(c)
 	if e := c.Exec("ROLLBACK"); err == nil && c.InTransaction() {
 		err = e
 	}

@@ -41,7 +41,8 @@ type Store struct {
 	lock     *os.File
 	system   [16]byte
 	line     uint64
-	blobs    blob.Store
+	blobs    *blob.Meter
+	tally    mailstore.Tally
 	codec    *incoming.Codec
 	receiver *incoming.Receiver
 	writer   *writer
@@ -58,6 +59,7 @@ type Store struct {
 var (
 	_ mailstore.Store      = (*Store)(nil)
 	_ mailstore.UIDAdopter = (*Store)(nil)
+	_ mailstore.Meter      = (*Store)(nil)
 )
 
 // Open opens the store in a data folder, making a new one if there is none, and
@@ -87,9 +89,11 @@ func (s *Store) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if s.blobs, err = fs.Open(files); err != nil {
+	bodies, err := fs.Open(files)
+	if err != nil {
 		return err
 	}
+	s.blobs = blob.NewMeter(bodies)
 	if s.codec, err = incoming.NewCodec(!s.o.Uncompress); err != nil {
 		return err
 	}
@@ -166,6 +170,16 @@ func (s *Store) Ready(context.Context) error {
 	}
 	return nil
 }
+
+// Stats implements mailstore.Meter. The Pool is that of the connections for reading.
+func (s *Store) Stats() mailstore.Stats {
+	out := s.tally.Stats()
+	out.Waiting, out.Pool = len(s.writer.queue), s.readers.figures()
+	return out
+}
+
+// Blobs returns figures of the large bodies' store.
+func (s *Store) Blobs() blob.Stats { return s.blobs.Stats() }
 
 // Close implements mailstore.Store. It may be called twice.
 func (s *Store) Close() error {

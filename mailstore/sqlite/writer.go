@@ -113,7 +113,8 @@ func (w *writer) trouble() error {
 
 // write has run executed in the writer's goroutine, in a transaction, and waits
 // until it is committed. What run writes to may be read only if there is no error.
-func (s *Store) write(ctx context.Context, op string, run func(*tx) error) error {
+func (s *Store) write(ctx context.Context, op string, run func(*tx) error) (err error) {
+	defer func() { s.tally.Wrote(err) }()
 	w := s.writer
 	if err := w.trouble(); err == errClosed {
 		return unavailable(op, err)
@@ -166,10 +167,12 @@ func (w *writer) loop() {
 
 // group commits first and what waits behind it, and replies.
 func (w *writer) group(first *request) {
+	start := time.Now()
 	members, err := w.gather(first)
 	if err == nil { // also if all callers had left: the transaction was begun
 		err = w.commit()
 	}
+	w.s.tally.Committed(start)
 	if err == nil {
 		var events []mailbox.Event
 		for _, r := range members {

@@ -92,6 +92,7 @@ func Run(t *testing.T, open func(t *testing.T, o Options) mailstore.Store) {
 		{name: "cancelled", test: testCancelled},
 		{name: "closed", test: testClosed},
 		{name: "missing", test: testMissing},
+		{name: "meter", test: testMeter},
 		{name: "large mailbox", test: testLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
