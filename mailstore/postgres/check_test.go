@@ -178,7 +178,7 @@ func put(t *testing.T, s *Store, id blob.ID, text string, age time.Duration) {
 		t.Fatal(err)
 	}
 	if age != 0 {
-		s.blobs = aged{s.blobs, id, time.Now().Add(age)}
+		s.blobs.Store = aged{s.blobs.Store, id, time.Now().Add(age)}
 	}
 }
 
