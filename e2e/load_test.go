@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/textproto"
-	"strings"
 	"sync"
 	"time"
 
@@ -261,34 +258,18 @@ func (w *load) tumble(ctx context.Context, c *imapclient.Client) error {
 
 // deliver delivers by LMTP until the connection ends.
 func (w *load) deliver(ctx context.Context, addr string) {
-	nc, err := net.Dial("tcp", addr)
+	c, err := dialLMTP(addr)
 	if err != nil {
 		return
 	}
-	defer nc.Close()
-	c := textproto.NewConn(nc)
-	say := func(code int, command string) bool {
-		if command != "" {
-			err = c.PrintfLine("%s", command)
-		}
-		if err == nil {
-			_, _, err = c.ReadResponse(code)
-		}
-		return err == nil
-	}
-	if !say(220, "") || !say(250, "LHLO e2e.example") {
-		return
-	}
+	defer c.Close()
 	for ctx.Err() == nil {
 		pause(ctx, 20*time.Millisecond)
 		if w.ledger.size("INBOX") > full {
 			continue
 		}
-		if !say(250, "MAIL FROM:<grace@example.org>") || !say(250, "RCPT TO:<"+user+">") || !say(354, "DATA") {
-			return
-		}
 		m := w.ledger.add("INBOX")
-		if !say(250, strings.ReplaceAll(mail(m.id), "\r\n.", "\r\n..")+".") {
+		if c.deliver(mail(m.id)) != nil {
 			return
 		}
 		w.ledger.write(func() { m.in = []string{"INBOX"} })

@@ -3,8 +3,9 @@
 
 usage: tb.py --imap HOST:PORT --user U --password P [--security plain|starttls|tls --cert FILE] [--shot FILE] STEP...
 
-Steps; each prints what was seen and after how many seconds:
+Steps; each prints when it began (Unix time), and after how many seconds it was seen:
   deliver HOST:PORT    APPEND a message through IMAP at that node; wait till Thunderbird shows it
+  lmtp HOST:PORT       the same, by LMTP at that node
   seen HOST:PORT       STORE +FLAGS \\Seen on the newest message there; wait till Thunderbird shows it read
   expunge HOST:PORT    delete and expunge the newest message there; wait till it leaves Thunderbird
   read                 mark the newest message read in Thunderbird; wait till the server has it
@@ -17,6 +18,7 @@ import argparse
 import base64
 import email.utils
 import imaplib
+import smtplib
 import ssl
 import sys
 import time
@@ -120,16 +122,27 @@ class Scenario:
         until("Thunderbird to show it", self.a.wait, lambda: cond(self.messages()), 0.02)
         return time.monotonic() - start
 
+    def message(self):
+        """A new message: its id and its text."""
+        id = "%.6f@tb.example" % time.time()
+        return id, ("From: Grace Hopper <grace@example.org>\r\nTo: Ada Lovelace <ada@example.org>\r\n"
+                    "Subject: A first message\r\nMessage-ID: <%s>\r\nDate: %s\r\n\r\n%s\r\n"
+                    % (id, email.utils.formatdate(), BODY))
+
     def deliver(self, node):
         c = self.connect(node)
-        id = "%.6f@tb.example" % time.time()
-        text = ("From: Grace Hopper <grace@example.org>\r\nTo: Ada Lovelace <ada@example.org>\r\n"
-                "Subject: A first message\r\nMessage-ID: <%s>\r\nDate: %s\r\n\r\n%s\r\n"
-                % (id, email.utils.formatdate(), BODY))
+        id, text = self.message()
         ok(c.append("INBOX", None, None, text.encode()))
         took = self.seen_in_thunderbird(lambda list: any(m["id"] == id for m in list))
         c.logout()
         return took
+
+    def lmtp(self, node):
+        host, port = node.rsplit(":", 1)
+        id, text = self.message()
+        with smtplib.LMTP(host, int(port)) as c:
+            c.sendmail("grace@example.org", [self.a.user], text)
+            return self.seen_in_thunderbird(lambda list: any(m["id"] == id for m in list))
 
     def newest(self, c):
         return ok(c.uid("SEARCH", None, "ALL"))[0].split()[-1].decode()
@@ -190,9 +203,10 @@ def run(scenario, words):
     failed = 0
     words = iter(words)
     for word in words:
-        args = [next(words)] if word in ("deliver", "seen", "expunge") else []
+        args = [next(words)] if word in ("deliver", "lmtp", "seen", "expunge") else []
         try:
-            print("%s: seen after %.3f s" % (word, getattr(scenario, word)(*args)), flush=True)
+            began = time.time()
+            print("%s: began %.6f, seen after %.3f s" % (word, began, getattr(scenario, word)(*args)), flush=True)
             scenario.idling()
         except (TimeoutError, RuntimeError) as e:
             print("%s: %s" % (word, e), flush=True)
