@@ -46,6 +46,8 @@ var layers = map[string][]string{
 	"mailstore/sqlite":   {"mailbox", "mailstore", "message", "blob", "mailstore/incoming", "blob/fs"},
 	"mailstore/postgres": {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
 	"mailstore/upstream": {"mailbox", "mailstore", "message", "blob"},
+	// Several databases of the back end postgres as one store (ADR 0004).
+	"mailstore/sharded": {"mailbox", "mailstore", "blob", "mailstore/incoming", "mailstore/postgres"},
 
 	// The ways in: what they need, but no back end and no cluster.
 	"imapserver": {"mailbox", "msn", "tracker", "message", "eventbus", "mailstore", "quota", "search", "auth",
@@ -68,7 +70,7 @@ var layers = map[string][]string{
 
 	// The composition root: the only importer of back ends.
 	"cmd/imapd": {"mailbox", "config", "msn", "message", "eventbus", "mailstore", "quota", "search", "auth", "blob", "tracker",
-		"cluster", "blob/fs", "blob/s3", "mailstore/sqlite", "mailstore/postgres", "mailstore/upstream",
+		"cluster", "blob/fs", "blob/s3", "mailstore/sqlite", "mailstore/postgres", "mailstore/sharded", "mailstore/upstream",
 		"imapserver", "imapserver/wire", "imapserver/park", "imapserver/stream", "lmtp", "admin", "admin/monitor", "transfer"},
 
 	// These see the server from outside.

@@ -150,6 +150,8 @@ type Store struct {
 	MaxDepth         int           `toml:"max_depth" min:"10" max:"1000"`
 	MaxParts         int           `toml:"max_parts" min:"100" max:"1000000"`
 	Postgres         Postgres      `toml:"postgres"`
+	Shards           []Shard       `toml:"shards"`
+	Sharding         Sharding      `toml:"sharding"`
 	S3               S3            `toml:"s3"`
 }
 
@@ -172,6 +174,23 @@ type Postgres struct {
 	// how long one that never got a message stays.
 	BodyGrace time.Duration `toml:"body_grace" min:"1s" max:"30d"`
 	OrphanAge time.Duration `toml:"orphan_age" min:"1h" max:"365d"`
+}
+
+// A Shard is one of several databases of a store of kind StorePostgres, instead of
+// Postgres.DSN. The rest of Postgres holds for all of them.
+type Shard struct {
+	Name        string `toml:"name"`
+	DSN         string `toml:"dsn" secret:"yes"`
+	Connections int    `toml:"connections" min:"1" max:"10000"` // 0: Postgres.Connections
+	Closed      bool   `toml:"closed"`                          // takes no new accounts
+}
+
+// Sharding is how Shards are worked with.
+type Sharding struct {
+	Remember    int           `toml:"remember" min:"100" max:"100000000"`
+	RetryAfter  time.Duration `toml:"retry_after" min:"100ms" max:"1m"`
+	FeedTimeout time.Duration `toml:"feed_timeout" min:"100ms" max:"1m"`
+	MovePause   time.Duration `toml:"move_pause" min:"100ms" max:"10m"`
 }
 
 // S3 is the object store for large bodies of a store of kind StorePostgres.

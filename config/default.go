@@ -83,7 +83,8 @@ func Default() *Config {
 				BodyGrace:      10 * time.Minute,
 				OrphanAge:      48 * time.Hour,
 			},
-			S3: S3{TLS: true, PartSize: 8 << 20, ReadSize: 1 << 20, Connections: 64, Timeout: 30 * time.Second, Retries: 3},
+			Sharding: Sharding{Remember: 100_000, RetryAfter: time.Second, FeedTimeout: time.Second, MovePause: 10 * time.Second},
+			S3:       S3{TLS: true, PartSize: 8 << 20, ReadSize: 1 << 20, Connections: 64, Timeout: 30 * time.Second, Retries: 3},
 		},
 		Quota: Quota{DefaultStorage: None, DefaultMessages: None},
 		Mailboxes: Mailboxes{Default: []Mailbox{

@@ -5,6 +5,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -39,6 +40,16 @@ func (d *decoder) exposed(path string, tree map[string]any, t reflect.Type) {
 		case map[string]any:
 			if f.Type.Kind() == reflect.Struct {
 				d.exposed(key, x, f.Type)
+			}
+		case []map[string]any, []any:
+			if f.Type.Kind() != reflect.Slice || f.Type.Elem().Kind() != reflect.Struct {
+				continue
+			}
+			elements, _ := sliceOf(x)
+			for i, e := range elements {
+				if tree, ok := e.(map[string]any); ok {
+					d.exposed(key+"["+strconv.Itoa(i)+"]", tree, f.Type.Elem())
+				}
 			}
 		case string:
 			file := d.file

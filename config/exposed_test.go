@@ -31,6 +31,8 @@ func TestExposed(t *testing.T) {
 		{"in an open file", "[store.s3]\naccess_key = 'a'\nsecret_key = 's'\n", 0o644, []string{":2: store.s3.access_key: every user", ":3: store.s3.secret_key: every user"}},
 		{"in a closed file", "[store.s3]\nsecret_key = 's'\n", 0o640, nil},
 		{"named in an open file", "[store]\npostgres.dsn = 'file:" + closed + "'\ns3.secret_key = 'env:T_SECRET'\n", 0o644, nil},
+		{"names an open file in a list", "[[store.shards]]\ndsn = 'file:" + closed + "'\n[[store.shards]]\ndsn = 'file:" + open + "'\n", 0o600,
+			[]string{":4: store.shards[1].dsn: every user of this machine can read it in " + open}},
 		{"names an open file", "[store]\npostgres.dsn = 'file:" + open + "'\n", 0o600, []string{":2: store.postgres.dsn: every user of this machine can read it in " + open}},
 	} {
 		path := file("config.toml", c.doc, c.mode)

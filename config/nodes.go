@@ -3,14 +3,16 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 )
 
 // checkNodes reports faults of a database and a cluster that several nodes share.
 func (d *decoder) checkNodes(c *Config) {
-	if c.Store.Kind == StorePostgres && c.Store.Postgres.DSN == "" {
+	if c.Store.Kind == StorePostgres && c.Store.Postgres.DSN == "" && len(c.Store.Shards) == 0 {
 		d.fault("store.postgres.dsn", `must not be empty where store.kind is "postgres"`)
 	}
+	d.checkShards(c)
 	d.checkS3(c)
 	l := &c.Cluster
 	if l.Enabled {
@@ -48,6 +50,44 @@ func (d *decoder) checkNodes(c *Config) {
 		if j == "" {
 			d.fault(fmt.Sprintf("cluster.join[%d]", i), "must not be empty")
 		}
+	}
+}
+
+// shardName is what shards may be called: the names are in databases, folders and cursors.
+var shardName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// checkShards reports faults of several databases.
+func (d *decoder) checkShards(c *Config) {
+	list := c.Store.Shards
+	if len(list) == 0 {
+		return
+	}
+	if c.Store.Kind != StorePostgres {
+		d.fault("store.shards", `needs store.kind = "postgres"`)
+	}
+	if c.Store.Postgres.DSN != "" {
+		d.fault("store.postgres.dsn", "the databases are either this one or store.shards: make it the dsn of the first shard")
+	}
+	names, dsns, open := make(map[string]bool), make(map[string]bool), false
+	for i, sh := range list {
+		key := fmt.Sprintf("store.shards[%d]", i)
+		switch {
+		case !shardName.MatchString(sh.Name):
+			d.fault(key+".name", "%q; allowed: lower-case letters, digits and hyphens", sh.Name)
+		case names[sh.Name]:
+			d.fault(key+".name", "%q is there twice", sh.Name)
+		}
+		switch {
+		case sh.DSN == "":
+			d.fault(key+".dsn", "must not be empty")
+		case dsns[sh.DSN]:
+			d.fault(key+".dsn", "is that of another shard too")
+		}
+		names[sh.Name], dsns[sh.DSN] = true, true
+		open = open || !sh.Closed
+	}
+	if !open {
+		d.fault("store.shards", "all are closed: there is no room for a new account")
 	}
 }
 

@@ -98,6 +98,33 @@ codec = "xml"
 			`f.toml:12: cluster.join[1]: must not be empty`,
 			`f.toml:13: cluster.codec: "xml"; allowed: msgpack, json`,
 		}},
+		{"shards", `
+[store]
+kind = "sqlite"
+[store.postgres]
+dsn = "host=db"
+[[store.shards]]
+name = "a_b"
+dsn = "host=db"
+connections = 0
+closed = true
+[[store.shards]]
+name = "c"
+dsn = "host=db"
+closed = true
+[[store.shards]]
+name = "c"
+closed = true
+`, []string{
+			`f.toml:5: store.postgres.dsn: the databases are either this one or store.shards`,
+			`f.toml:6: store.shards: needs store.kind = "postgres"`,
+			`f.toml:6: store.shards: all are closed`,
+			`f.toml:7: store.shards[0].name: "a_b"; allowed: lower-case letters`,
+			`f.toml:9: store.shards[0].connections: 0; allowed: a whole number, from 1 to 10000`,
+			`f.toml:13: store.shards[1].dsn: is that of another shard too`,
+			`f.toml:15: store.shards[2].dsn: must not be empty`,
+			`f.toml:16: store.shards[2].name: "c" is there twice`,
+		}},
 		{"object store", `
 [store]
 kind = "sqlite"

@@ -14,15 +14,20 @@ import (
 )
 
 // openBlobs opens what keeps large bodies: the object store, the cluster's
-// folder, or this node's own.
-func openBlobs(ctx context.Context, c *config.Config) (blob.Store, error) {
+// folder, or this node's own. Below is a place in it, which may be empty: names of blobs never begin like that.
+func openBlobs(ctx context.Context, c *config.Config, below string) (blob.Store, error) {
 	if c.Store.S3.Endpoint != "" {
-		return openS3(ctx, &c.Store.S3)
+		o := c.Store.S3
+		if below != "" {
+			o.Prefix += below + "/"
+		}
+		return openS3(ctx, &o)
 	}
 	folder := c.Store.Postgres.Blobs
 	if folder == "" {
 		folder = filepath.Join(c.Server.DataDir, "blobs")
 	}
+	folder = filepath.Join(folder, below)
 	files, err := fs.OS(folder)
 	if err != nil {
 		return nil, err

@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/starling-mail/starling/blob"
 	"github.com/starling-mail/starling/config"
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
 	"github.com/starling-mail/starling/mailstore/postgres"
+	"github.com/starling-mail/starling/mailstore/sharded"
 	"github.com/starling-mail/starling/mailstore/sqlite"
 	"github.com/starling-mail/starling/message"
 )
@@ -40,15 +42,6 @@ func (n *node) openStore(ctx context.Context, c *config.Config) (mailstore.Store
 	})
 }
 
-// A lockedStore is a store of many nodes, with the lock of this node's data folder.
-type lockedStore struct {
-	*postgres.Store
-	lock *os.File
-}
-
-// Close implements mailstore.Store.
-func (s lockedStore) Close() error { return errors.Join(s.Store.Close(), s.lock.Close()) }
-
 // openPostgres takes the data folder as sqlite does: the folder has the control
 // socket, and the name under which this node writes blobs is used once.
 func (n *node) openPostgres(ctx context.Context, c *config.Config) (_ mailstore.Store, err error) {
@@ -64,12 +57,45 @@ func (n *node) openPostgres(ctx context.Context, c *config.Config) (_ mailstore.
 			lock.Close()
 		}
 	}()
-	blobs, err := openBlobs(ctx, c)
+	if len(c.Store.Shards) > 0 {
+		s, err := n.openShards(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return lockedShards{s, lock}, nil
+	}
+	blobs, err := openBlobs(ctx, c, "")
 	if err != nil {
 		return nil, err
 	}
-	s, err := postgres.Open(ctx, postgres.Options{
-		URL:            c.Store.Postgres.DSN,
+	s, err := postgres.Open(ctx, n.postgresOptions(c, c.Store.Postgres.DSN, blobs))
+	if err != nil {
+		return nil, err
+	}
+	return lockedStore{s, lock}, nil
+}
+
+// A lockedStore is a store of many nodes, with the lock of this node's data folder.
+type lockedStore struct {
+	*postgres.Store
+	lock *os.File
+}
+
+// Close implements mailstore.Store.
+func (s lockedStore) Close() error { return errors.Join(s.Store.Close(), s.lock.Close()) }
+
+// lockedShards are the same for several databases.
+type lockedShards struct {
+	*sharded.Store
+	lock *os.File
+}
+
+// Close implements mailstore.Store.
+func (s lockedShards) Close() error { return errors.Join(s.Store.Close(), s.lock.Close()) }
+
+func (n *node) postgresOptions(c *config.Config, dsn string, blobs blob.Store) postgres.Options {
+	return postgres.Options{
+		URL:            dsn,
 		Blobs:          blobs,
 		Publish:        n.bus.Publish,
 		Log:            n.log,
@@ -88,11 +114,40 @@ func (n *node) openPostgres(ctx context.Context, c *config.Config) (_ mailstore.
 
 		FeedRetention:    c.Store.FeedRetention,
 		ExpungeRetention: c.Store.ExpungeRetention,
-	})
-	if err != nil {
+	}
+}
+
+// openShards opens several databases as one store. The first has its large bodies where a single database would
+// have them, so that one can become it; each other has a place of its own.
+func (n *node) openShards(ctx context.Context, c *config.Config) (*sharded.Store, error) {
+	temporary := filepath.Join(c.Server.DataDir, "tmp")
+	if err := os.MkdirAll(temporary, 0o700); err != nil {
 		return nil, err
 	}
-	return lockedStore{s, lock}, nil
+	o := sharded.Options{
+		TempDir:     temporary,
+		Log:         n.log,
+		Remember:    c.Store.Sharding.Remember,
+		RetryAfter:  c.Store.Sharding.RetryAfter,
+		FeedTimeout: c.Store.Sharding.FeedTimeout,
+		MovePause:   c.Store.Sharding.MovePause,
+	}
+	for i, sh := range c.Store.Shards {
+		below := ""
+		if i > 0 {
+			below = "shard-" + sh.Name
+		}
+		blobs, err := openBlobs(ctx, c, below)
+		if err != nil {
+			return nil, err
+		}
+		p := n.postgresOptions(c, sh.DSN, blobs)
+		if sh.Connections > 0 {
+			p.Connections = sh.Connections
+		}
+		o.Shards = append(o.Shards, sharded.Shard{Name: sh.Name, Postgres: p, Closed: sh.Closed})
+	}
+	return sharded.Open(ctx, o)
 }
 
 // lockFolder takes a data folder for this process until the file is closed. The

@@ -12,14 +12,23 @@ import (
 	"github.com/starling-mail/starling/message"
 )
 
+// DefaultInline is Options.Inline where that is not given.
+const DefaultInline = 64 << 10
+
 // Options says where a store lives and how it works. URL and Blobs are
 // required; what is zero gets its default.
 type Options struct {
 	// URL is the database, in the form of libpq: a URL or key=value pairs. With
 	// several hosts, target_session_attrs=read-write finds the one that takes writes.
 	URL string
-	// Blobs keeps the bodies above Inline. All nodes must see the same blobs.
+	// Blobs keeps the bodies above Inline. All nodes must see the same blobs, and
+	// no other database may have them.
 	Blobs blob.Store
+	// Shard is the name of this database among several that are one mail store (see
+	// package sharded). Empty: it is alone.
+	Shard string
+	// Directory is the shard that knows where each account is. Nil: this one.
+	Directory *Store
 	// Publish is told of every commit of this node. Nil: nobody is.
 	Publish mailstore.Publish
 	Log     zerolog.Logger // nothing is logged if unset
@@ -28,7 +37,7 @@ type Options struct {
 	// anew in each transaction. Nil: no limits.
 	DefaultQuota func() mailbox.QuotaLimits
 
-	Inline      int            // bytes up to which a body sits in the database; default 64 KiB, at most 1 MiB
+	Inline      int            // bytes up to which a body sits in the database; default DefaultInline, at most 1 MiB
 	Uncompress  bool           // store bodies as they are
 	Message     message.Limits // of the parser
 	Connections int            // to the database, at most; default 16
@@ -52,7 +61,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	set(&o.Inline, 64<<10)
+	set(&o.Inline, DefaultInline)
 	o.Inline = min(o.Inline, incoming.MaxInline)
 	set(&o.Connections, 16)
 	set(&o.MaxMailboxes, 10_000)

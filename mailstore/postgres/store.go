@@ -145,10 +145,13 @@ func (s *Store) identify(ctx context.Context) error {
 	var system []byte
 	var number int64
 	var fsync string
+	var is membership
 	if err := s.session(ctx, func(c *pgx.Conn) error {
 		return send(ctx, c, []stmt{
 			{sql: `INSERT INTO store (one, system, line) SELECT 1, $1, $2 WHERE NOT EXISTS (SELECT FROM store) ON CONFLICT DO NOTHING`, args: []any{id[:], positive(line)}},
-			{sql: `SELECT system, line, current_setting('fsync') FROM store`, scan: func(r pgx.Rows) error { return r.Scan(&system, &number, &fsync) }},
+			{sql: `SELECT system, line, shard, directory, current_setting('fsync') FROM store`, scan: func(r pgx.Rows) error {
+				return r.Scan(&system, &number, &is.shard, &is.directory, &fsync)
+			}},
 		}, false)
 	}); err != nil {
 		return err
@@ -158,7 +161,7 @@ func (s *Store) identify(ctx context.Context) error {
 	if fsync != "on" {
 		s.o.Log.Warn().Msg("PostgreSQL runs with fsync off: a crash may lose acknowledged mail")
 	}
-	return nil
+	return s.belong(ctx, is)
 }
 
 // positive makes a positive number of a random id.

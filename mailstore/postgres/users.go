@@ -81,6 +81,13 @@ func (t *tx) nameUser(op string, u *mailbox.User) error {
 // AddUser implements mailstore.Users. Besides EventCreated and EventSubscribed
 // for each mailbox it publishes EventCredentialsChanged, for those who remember that there was no such user.
 func (s *Store) AddUser(ctx context.Context, u mailbox.User, boxes []mailstore.NewMailbox) (mailbox.User, error) {
+	u.Account = mailbox.NewAccountID()
+	return s.AddAccount(ctx, u, boxes)
+}
+
+// AddAccount is AddUser with an account whose ID was chosen before: one that has never been
+// given to another. Kind AlreadyExists where it has been added.
+func (s *Store) AddAccount(ctx context.Context, u mailbox.User, boxes []mailstore.NewMailbox) (mailbox.User, error) {
 	const op = "add user"
 	aliases := u.Aliases
 	if !slices.ContainsFunc(boxes, func(b mailstore.NewMailbox) bool { return b.Name == mailbox.Inbox }) {
@@ -91,7 +98,6 @@ func (s *Store) AddUser(ctx context.Context, u mailbox.User, boxes []mailstore.N
 			return mailbox.User{}, err
 		}
 	}
-	u.Account = mailbox.NewAccountID()
 	err := s.write(ctx, &request{op: op, account: u.Account, run: func(t *tx) error {
 		u.Aliases = slices.Clone(aliases)
 		u.Created = time.Unix(t.now.Unix(), 0).UTC()

@@ -1,0 +1,122 @@
+package sharded
+
+import (
+	"context"
+	"sync"
+
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore/postgres"
+)
+
+// attempts is how often an account that is elsewhere is looked for anew: it may move more than once.
+const attempts = 4
+
+// missing reports whether a shard's answer may mean that the account is somewhere else. A body that is not there is
+// Expunged, whether the message is gone or the mailbox is.
+func missing(err error) bool {
+	kind := mailbox.KindOf(err)
+	return err != nil && (kind == mailbox.NonExistent || kind == mailbox.Expunged)
+}
+
+// on calls f with the shard that keeps an account, and again with another if the account turns out to be there. f fails with kind
+// NonExistent or Expunged, and has done nothing, where the account is not.
+func (s *Store) on(ctx context.Context, op string, account mailbox.AccountID, f func(*postgres.Store) error) error {
+	sh, remembered := s.routes.accounts.get(account)
+	for range attempts {
+		if !remembered {
+			var err error
+			if sh, err = s.locate(ctx, op, account); err != nil {
+				return err
+			}
+		}
+		store, err := sh.get(op)
+		if err != nil {
+			return err
+		}
+		err = f(store)
+		if !missing(err) {
+			return err
+		}
+		// What is missing may be the account. A shard that has it now had it before.
+		if here, e := store.Holds(ctx, account); e != nil {
+			return e
+		} else if here {
+			return err
+		}
+		s.routes.accounts.forget(account)
+		now, e := s.locate(ctx, op, account)
+		if mailbox.KindOf(e) == mailbox.NonExistent || e == nil && now == sh {
+			return err // it is nowhere
+		}
+		if e != nil {
+			return e
+		}
+		sh, remembered = now, true
+	}
+	return &mailbox.Error{Kind: mailbox.Unavailable, Op: op, Text: "the account is being moved"}
+}
+
+// locate asks the directory which shard keeps an account, and remembers it.
+func (s *Store) locate(ctx context.Context, op string, account mailbox.AccountID) (*shard, error) {
+	p, err := s.directory().Find(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	return s.arrived(ctx, op, p)
+}
+
+// arrived returns the shard of a place, once a move that has passed its turning point is finished.
+func (s *Store) arrived(ctx context.Context, op string, p postgres.Place) (*shard, error) {
+	if p.State == postgres.Removing {
+		return nil, &mailbox.Error{Kind: mailbox.NonExistent, Op: op, Text: "no such account"}
+	}
+	sh, err := s.named(op, p.Shard)
+	if err != nil {
+		return nil, err
+	}
+	s.routes.accounts.put(p.Account, sh)
+	return sh, nil
+}
+
+// onBox is on for the account of a mailbox.
+func (s *Store) onBox(ctx context.Context, op string, box mailbox.ID, f func(*postgres.Store) error) error {
+	account, ok := s.routes.boxes.get(box)
+	if !ok {
+		var err error
+		if account, err = s.owner(ctx, op, box); err != nil {
+			return err
+		}
+		s.routes.boxes.put(box, account)
+	}
+	return s.on(ctx, op, account, f)
+}
+
+// owner asks all shards whose a mailbox is.
+func (s *Store) owner(ctx context.Context, op string, box mailbox.ID) (mailbox.AccountID, error) {
+	type answer struct {
+		account mailbox.AccountID
+		err     error
+	}
+	answers := make([]answer, len(s.shards))
+	var asking sync.WaitGroup
+	for i, sh := range s.shards {
+		asking.Go(func() {
+			store, err := sh.get(op)
+			if err == nil {
+				answers[i].account, err = store.Owner(ctx, box)
+			}
+			answers[i].err = err
+		})
+	}
+	asking.Wait()
+	err := error(&mailbox.Error{Kind: mailbox.NonExistent, Op: op, Text: "no such mailbox"})
+	for _, a := range answers {
+		switch {
+		case a.err == nil:
+			return a.account, nil
+		case mailbox.KindOf(a.err) != mailbox.NonExistent:
+			err = a.err // it may be there
+		}
+	}
+	return mailbox.AccountID{}, err
+}
