@@ -64,18 +64,21 @@ func (b *Bus) Publish(events []mailbox.Event) {
 	}
 	defer b.work.leave()
 	b.stats.published.Add(uint64(len(events)))
-	events = significant(events)
+	events = without(events, idle)
 	b.send(events)
 	b.deliver(events)
 	b.deliverTo(b.entries(scopeKey(Local)), events)
 }
 
-// deliver serves everybody who does not care where the events were published. All of them are significant.
+// deliver serves everybody who does not care where the events were published. All of them change something.
 func (b *Bus) deliver(events []mailbox.Event) {
 	for i := range events {
 		b.deliverKeyed(events[i : i+1])
 	}
 	b.deliverTo(b.entries(scopeKey(Cluster)), events)
+	if all := b.entries(scopeKey(AllAccounts)); len(all) > 0 {
+		b.deliverTo(all, without(events, func(e *mailbox.Event) bool { return e.Kind == mailbox.EventChanged }))
+	}
 }
 
 // deliverKeyed serves the listeners on the keys of one event, each once.
@@ -127,15 +130,15 @@ func (b *Bus) entries(k Key) []*entry {
 	return b.keyed[k]
 }
 
-// significant returns events without those that change nothing. It copies only if there are such.
-func significant(events []mailbox.Event) []mailbox.Event {
+// without returns events without those that drop is true of. It copies only if there are such.
+func without(events []mailbox.Event, drop func(*mailbox.Event) bool) []mailbox.Event {
 	for i := range events {
-		if !idle(&events[i]) {
+		if !drop(&events[i]) {
 			continue
 		}
 		kept := append([]mailbox.Event(nil), events[:i]...)
-		for _, e := range events[i:] {
-			if !idle(&e) {
+		for _, e := range events[i+1:] {
+			if !drop(&e) {
 				kept = append(kept, e)
 			}
 		}

@@ -3,6 +3,7 @@ package eventbus_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -62,6 +63,60 @@ func TestDisconnect(t *testing.T) {
 		t.Errorf("%d events were sent, want 3", sent)
 	}
 }
+
+// TestSelective shows that a Selective Transport is told of each key when the first listens to it and when the last one has gone, of what was
+// listened to before it came, and nothing once it is disconnected.
+func TestSelective(t *testing.T) {
+	b := newBus(t, eventbus.Options{})
+	id, account := mailbox.NewID(), mailbox.NewAccountID()
+	box, owner := eventbus.MailboxKey(id), eventbus.AccountKey(account)
+	listen := func(scope eventbus.Scope, keys ...eventbus.Key) *eventbus.Registration {
+		return b.Listen(&eventbus.Listener{Scope: scope, Handle: func([]mailbox.Event) error { return nil }}, keys...)
+	}
+	before := listen(eventbus.Mailbox, box)
+	listen(eventbus.Local)
+	if before.Announced() != nil {
+		t.Error("something is waited for without a Transport")
+	}
+	chosen := &chooser{said: make(map[eventbus.Key][]bool), announced: make(chan struct{})}
+	disconnect := b.Connect(chosen)
+	if before.Announced() != (<-chan struct{})(chosen.announced) {
+		t.Error("the Transport is not asked")
+	}
+	again := listen(eventbus.Mailbox, box)
+	account1, everything := listen(eventbus.Account, owner), listen(eventbus.Cluster)
+	listen(eventbus.AllAccounts)
+	before.Close()
+	again.Close()
+	account1.Close()
+	everything.Close()
+	again = listen(eventbus.Mailbox, box)
+	disconnect()
+	again.Close()
+	want := map[eventbus.Scope][]bool{eventbus.Mailbox: {true, false, true}, eventbus.Account: {true, false}, eventbus.Cluster: {true, false}}
+	if len(chosen.said) != len(want) {
+		t.Errorf("told of %d keys", len(chosen.said))
+	}
+	for k, said := range chosen.said {
+		if !slices.Equal(said, want[k.Scope()]) {
+			t.Errorf("scope %d: %v", k.Scope(), said)
+		}
+	}
+	// The other nodes count on it.
+	if h := eventbus.MailboxKey(mailbox.ID{1, 2, 3}).Hash(); h != 0x60228058ebd6aec {
+		t.Errorf("%#x", h)
+	}
+}
+
+// A chooser is a Selective Transport.
+type chooser struct {
+	counter
+	said      map[eventbus.Key][]bool
+	announced chan struct{}
+}
+
+func (c *chooser) Watch(k eventbus.Key, on bool) { c.said[k] = append(c.said[k], on) }
+func (c *chooser) Announced() <-chan struct{}    { return c.announced }
 
 type counter int
 

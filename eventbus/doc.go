@@ -15,5 +15,7 @@
 //   - Each listener gets what one publisher publishes in that order ("Order").
 //   - What one node publishes reaches the listeners of the others, each once and in order, as long as the Transport loses
 //     nothing ("EachNode", "ManyNodes"); what a Transport lost, the listeners are told of ("LostAll", "LostKeys").
-//   - A local listener handles what its own node published, a cluster listener everything, once ("Local", "Cluster", "Whole").
+//   - A local listener handles what its own node published, a cluster listener everything, one for all accounts everything but Changes, once
+//     ("Local", "Cluster", "AllAccounts", "Whole").
+//   - A Selective Transport knows what is listened to ("TestSelective").
 package eventbus

@@ -12,10 +12,11 @@ type Scope uint8
 
 // The scopes.
 const (
-	Mailbox Scope = iota + 1 // those of the mailboxes whose MailboxKey it is registered on
-	Account                  // those of the accounts whose AccountKey it is registered on, as owner or, for rights, as the user concerned
-	Local                    // those that this node published: in a cluster, one node handles each
-	Cluster                  // all, from whatever node, on this node once
+	Mailbox     Scope = iota + 1 // those of the mailboxes whose MailboxKey it is registered on
+	Account                      // those of the accounts whose AccountKey it is registered on, as owner or, for rights, as the user concerned
+	Local                        // those that this node published: in a cluster, one node handles each
+	Cluster                      // all, from whatever node, on this node once
+	AllAccounts                  // all that are no Changes: what happened to accounts and to mailboxes as such, from whatever node, on this node once
 )
 
 // A Key is what a listener of the Mailbox or Account scope registers on.
@@ -23,6 +24,28 @@ type Key struct {
 	scope Scope
 	id    [16]byte
 }
+
+// Scope is whose listeners the key is for.
+func (k Key) Scope() Scope { return k.scope }
+
+// FNV-1a of 64 bits, here without the allocations of hash/fnv.
+const (
+	fnvOffset uint64 = 14695981039346656037
+	fnvPrime  uint64 = 1099511628211
+)
+
+// Hash is a number that is the same on every node and in every version.
+func (k Key) Hash() uint64 {
+	h := (fnvOffset ^ uint64(k.scope)) * fnvPrime
+	for _, b := range k.id {
+		h = (h ^ uint64(b)) * fnvPrime
+	}
+	return h
+}
+
+// chosen says whether a node is sent events because somebody there listens to k. What the other scopes are for is sent to every node, or to
+// none.
+func (k Key) chosen() bool { return k.scope == Mailbox || k.scope == Account || k.scope == Cluster }
 
 // MailboxKey is the key of all events of one mailbox.
 func MailboxKey(id mailbox.ID) Key { return Key{Mailbox, id} }
@@ -70,9 +93,9 @@ type Registration struct {
 }
 
 // Listen registers l on keys; it is in force when Listen returns. Keys of another kind than l's scope mean nothing to it. The
-// scopes Local and Cluster take no keys. A listener that is on a key twice is called once, until both registrations are closed.
+// scopes Local, Cluster and AllAccounts take no keys. A listener that is on a key twice is called once, until both registrations are closed.
 func (b *Bus) Listen(l *Listener, keys ...Key) *Registration {
-	if l.Scope == Local || l.Scope == Cluster {
+	if l.Scope == Local || l.Scope == Cluster || l.Scope == AllAccounts {
 		keys = []Key{scopeKey(l.Scope)}
 	}
 	r := &Registration{bus: b}
@@ -102,6 +125,9 @@ func (b *Bus) join(l *Listener, k Key) *entry {
 	t := &entry{l: l, key: k}
 	t.refs.Store(1)
 	b.keyed[k] = append(list[:len(list):len(list)], t)
+	if len(list) == 0 {
+		b.watch(k, true)
+	}
 	b.stats.listeners.Add(1)
 	return t
 }
@@ -128,6 +154,7 @@ func (r *Registration) Close() {
 		}
 		if len(rest) == 0 {
 			delete(b.keyed, t.key)
+			b.watch(t.key, false)
 		} else {
 			b.keyed[t.key] = rest
 		}

@@ -14,6 +14,21 @@ type Transport interface {
 	Send(events []mailbox.Event)
 }
 
+// A Selective Transport brings only what is listened to: it tells the other nodes what that is, and they send nothing else. A Bus
+// has one at most.
+type Selective interface {
+	Transport
+
+	// Watch says that somebody listens to k now, or that nobody does any more. Of the scopes without keys, Cluster comes here, which is
+	// listened to by whoever takes everything. Events of other kinds than EventChanged come to every node, whoever listens. Watch is called with the
+	// Bus locked, so that the last call is the one that holds: it takes note, and does not wait or call the Bus.
+	Watch(k Key, on bool)
+
+	// Announced returns a channel that is closed when every other node knows what Watch has said so far, or has had enough time to
+	// learn it; nil if there is nothing to wait for.
+	Announced() <-chan struct{}
+}
+
 // A Receiver takes what a Transport brings from other nodes. *Bus is one.
 type Receiver interface {
 	// Receive takes events of other nodes: those of one node in the order in which it sent them. They may come twice or
@@ -24,17 +39,52 @@ type Receiver interface {
 	Lost(keys ...Key)
 }
 
-// Connect gives t everything that is published from now on, until disconnect is called; a Send in progress is not waited for.
+// Connect gives t everything that is published from now on, until disconnect is called; a Send in progress is not waited for. A Selective one
+// is told what is listened to, now and later.
 func (b *Bus) Connect(t Transport) (disconnect func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	link := &t // tells one connection from another of the same Transport
 	b.links = append(b.links[:len(b.links):len(b.links)], link)
+	if s, ok := t.(Selective); ok {
+		for k := range b.keyed {
+			if k.chosen() {
+				s.Watch(k, true)
+			}
+		}
+	}
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.links = slices.DeleteFunc(slices.Clone(b.links), func(l *Transport) bool { return l == link })
 	}
+}
+
+// watch tells the Selective Transports that a key is listened to, or no more. The caller holds mu.
+func (b *Bus) watch(k Key, on bool) {
+	if !k.chosen() {
+		return
+	}
+	for _, t := range b.links {
+		if s, ok := (*t).(Selective); ok {
+			s.Watch(k, on)
+		}
+	}
+}
+
+// Announced returns a channel that is closed when all other nodes send what they publish for r's keys, or have had enough time to begin;
+// nil if they do so already. What they committed before is not told. So who registers, loads, and has loaded before this channel is closed, must then look once
+// more.
+func (r *Registration) Announced() <-chan struct{} {
+	r.bus.mu.RLock()
+	links := r.bus.links
+	r.bus.mu.RUnlock()
+	for _, t := range links {
+		if s, ok := (*t).(Selective); ok {
+			return s.Announced()
+		}
+	}
+	return nil
 }
 
 // send gives events to the Transports.
@@ -50,7 +100,7 @@ func (b *Bus) send(events []mailbox.Event) {
 	}
 }
 
-// Receive implements Receiver: it serves the listeners on mailboxes and accounts and those of the cluster, not the local ones. On a
+// Receive implements Receiver: it serves all listeners but the local ones. On a
 // closed bus it does nothing.
 func (b *Bus) Receive(events []mailbox.Event) {
 	if !b.work.enter() {
@@ -58,10 +108,10 @@ func (b *Bus) Receive(events []mailbox.Event) {
 	}
 	defer b.work.leave()
 	b.stats.received.Add(uint64(len(events)))
-	b.deliver(significant(events))
+	b.deliver(without(events, idle))
 }
 
-// Lost implements Receiver: the listeners on the keys, or all but the local ones, and those of the cluster in any case, are
+// Lost implements Receiver: the listeners on the keys, or all but the local ones, and those without keys in any case, are
 // told so and drop what waits for them. An async listener is told by the goroutine that serves it.
 func (b *Bus) Lost(keys ...Key) {
 	if !b.work.enter() {
@@ -88,7 +138,7 @@ func (b *Bus) affected(keys []Key) []*entry {
 			keys = append(keys, k)
 		}
 	} else {
-		keys = append(slices.Clone(keys), scopeKey(Cluster))
+		keys = append(slices.Clone(keys), scopeKey(Cluster), scopeKey(AllAccounts))
 	}
 	seen := make(map[*Listener]bool)
 	var list []*entry

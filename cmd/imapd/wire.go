@@ -142,7 +142,7 @@ func (n *node) newAuthenticator(c *config.Config) *auth.Authenticator {
 	})
 	n.bus.Listen(&eventbus.Listener{
 		Name:     "auth",
-		Scope:    eventbus.Cluster,
+		Scope:    eventbus.AllAccounts,
 		Delivery: eventbus.Sync, // an old password is void when the change is acknowledged
 		Handle: func(events []mailbox.Event) error {
 			a.OnEvents(events)

@@ -192,6 +192,26 @@ func cluster(t *testing.T, b Buses) {
 	}
 }
 
+// allAccounts shows that everything but Changes comes to each node once, whatever keys others listen on.
+func allAccounts(t *testing.T, b Buses) {
+	x := newBox()
+	var all []*recorder
+	for _, node := range b.Nodes {
+		r := record(eventbus.AllAccounts, eventbus.Sync)
+		listen(t, node, r)
+		all = append(all, r)
+	}
+	created := mailbox.Event{Kind: mailbox.EventCreated, Account: x.account, Mailbox: x.id, Name: "a"}
+	deleted := mailbox.Event{Kind: mailbox.EventDeleted, Account: x.account, Mailbox: x.id, Name: "a"}
+	x.publish(b.Nodes[0], 1)
+	b.Nodes[0].Publish([]mailbox.Event{x.change(2), created, x.change(3), deleted, x.change(4)})
+	for _, r := range all {
+		if got := r.wait(t, 2); len(got) != 2 || got[0] != created || got[1] != deleted {
+			t.Errorf("came %+v", got)
+		}
+	}
+}
+
 // whole shows that events of an account arrive as they were published, on each node.
 func whole(t *testing.T, b Buses) {
 	x := newBox()

@@ -109,9 +109,12 @@ func (b box) publish(bus *eventbus.Bus, modseqs ...mailbox.ModSeq) {
 
 func (b box) key() eventbus.Key { return eventbus.MailboxKey(b.id) }
 
-// listen registers r and returns its registration, which is closed at the end of the test in any case.
+// listen registers r and returns its registration, once all nodes know of it. It is closed at the end of the test in any case.
 func listen(t *testing.T, bus *eventbus.Bus, r *recorder, keys ...eventbus.Key) *eventbus.Registration {
 	reg := bus.Listen(&r.Listener, keys...)
 	t.Cleanup(reg.Close)
+	if announced := reg.Announced(); announced != nil {
+		wait(t, announced, "the announcement")
+	}
 	return reg
 }

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) Buses) {
 		{"Order", order},
 		{"Local", local},
 		{"Cluster", cluster},
+		{"AllAccounts", allAccounts},
 		{"Whole", whole},
 		{"Many", many},
 		{"EachNode", eachNode},
