@@ -26,7 +26,7 @@ func bucketOf(k eventbus.Key) uint32 {
 	return uint32((h ^ h>>32) & (everything - 1))
 }
 
-// A bucketSet is a set of buckets, of 512 KB. One goroutine at a time may change it while others read.
+// A bucketSet is a set of buckets, of 512 KB. One goroutine at a time may change it while others read. To ask what it wants, nil is who wants everything.
 type bucketSet [(buckets + 63) / 64]uint64
 
 // put takes b in or out, and returns whether that changed anything.
@@ -42,20 +42,40 @@ func (s *bucketSet) has(b uint32) bool { return atomic.LoadUint64(&s[b/64])&(1<<
 
 // wants says whether an event is for whom s describes. What is no Change is for all: there is little of it, and much depends on it.
 func (s *bucketSet) wants(e *mailbox.Event) bool {
-	return e.Kind != mailbox.EventChanged || s.has(everything) ||
+	return s == nil || e.Kind != mailbox.EventChanged || s.has(everything) ||
 		s.has(bucketOf(eventbus.MailboxKey(e.Mailbox))) || s.has(bucketOf(eventbus.AccountKey(e.Account)))
 }
 
-// from returns the buckets in s from b on, ascending.
-func (s *bucketSet) from(b uint32) iter.Seq[uint32] {
+// any says whether one of events is.
+func (s *bucketSet) any(events []mailbox.Event) bool {
+	for i := range events {
+		if s.wants(&events[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// choose returns of list, which is events as they are written, what is wanted.
+func (s *bucketSet) choose(events []mailbox.Event, list [][]byte) [][]byte {
+	if s == nil {
+		return list
+	}
+	chosen := make([][]byte, 0, len(list))
+	for i := range events {
+		if s.wants(&events[i]) {
+			chosen = append(chosen, list[i])
+		}
+	}
+	return chosen
+}
+
+// all returns the buckets in s, ascending.
+func (s *bucketSet) all() iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
-		for i := b / 64; i < uint32(len(s)); i++ {
-			word := atomic.LoadUint64(&s[i])
-			if i == b/64 {
-				word &= ^uint64(0) << (b % 64)
-			}
-			for ; word != 0; word &= word - 1 {
-				if !yield(64*i + uint32(bits.TrailingZeros64(word))) {
+		for i := range s {
+			for word := atomic.LoadUint64(&s[i]); word != 0; word &= word - 1 {
+				if !yield(uint32(64*i + bits.TrailingZeros64(word))) {
 					return
 				}
 			}

@@ -20,6 +20,7 @@ type Member struct {
 	Version  string
 	Codecs   []string // that it reads
 	Draining bool     // it is about to leave: it takes no new clients
+	Interest bool     // it sends others what they listen to only
 	Self     bool     // it is this node
 
 	meta meta
@@ -88,7 +89,7 @@ func describe(name string, gossip netip.AddrPort, meta []byte) (Member, error) {
 		return Member{}, errMeta
 	}
 	member := Member{
-		Name: name, Instance: about.instance, Gossip: gossip, Version: about.version, Draining: about.draining, meta: about,
+		Name: name, Instance: about.instance, Gossip: gossip, Version: about.version, Draining: about.draining, Interest: about.interest, meta: about,
 	}
 	if about.stream != "" {
 		host, port, err := net.SplitHostPort(about.stream)

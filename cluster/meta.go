@@ -19,12 +19,19 @@ const (
 // metaVersion is the first byte of a meta.
 const metaVersion = 1
 
+// Flags of a meta.
+const (
+	drainingFlag = 1 << iota
+	interestFlag
+)
+
 var errMeta = errors.New("a member's metadata are malformed")
 
 // A meta is what the others are told about a node by gossip.
 type meta struct {
 	instance uint64 // random for each process: another one of the same name is another
 	draining bool
+	interest bool          // it understands announcements of what others listen to, and sends them nothing else
 	codecs   []codec.Codec // that it reads
 	version  string        // of the program, for people
 	stream   string        // host:port for streams; without a host, that of its gossip
@@ -36,7 +43,10 @@ func (m *meta) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, m.instance)
 	flags := byte(0)
 	if m.draining {
-		flags |= 1
+		flags |= drainingFlag
+	}
+	if m.interest {
+		flags |= interestFlag
 	}
 	dst = append(dst, flags, byte(len(m.codecs)))
 	for _, c := range m.codecs {
@@ -51,7 +61,7 @@ func parseMeta(b []byte) (m meta, err error) {
 	if len(b) < 10 || b[0] != metaVersion {
 		return meta{}, errMeta
 	}
-	m.instance, m.draining = binary.BigEndian.Uint64(b[1:]), b[9]&1 != 0
+	m.instance, m.draining, m.interest = binary.BigEndian.Uint64(b[1:]), b[9]&drainingFlag != 0, b[9]&interestFlag != 0
 	b = b[10:]
 	text := func(limit int) (s []byte) {
 		if err != nil || len(b) < 1 || int(b[0]) > min(limit, len(b)-1) {

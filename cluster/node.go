@@ -14,7 +14,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/starling-mail/starling/eventbus/codec"
-	"github.com/starling-mail/starling/mailbox"
 )
 
 // A Node is this process as a member of its cluster. It implements eventbus.Transport.
@@ -29,8 +28,9 @@ type Node struct {
 	network  Network
 	letters  letters
 	recent   *recent
-	repair   *repair // nil without a feed
-	lane     *lane   // nil without broadcasts
+	repair   *repair   // nil without a feed
+	lane     *lane     // nil without broadcasts
+	interest *interest // nil where everything goes to all
 	joined   atomic.Bool
 	stats    struct{ refused, tooLarge, unsent, losses atomic.Uint64 }
 
@@ -43,6 +43,8 @@ type Node struct {
 	peers   map[string]*peer // by name; the map is replaced, never changed
 	senders map[string]*sender
 	closing bool
+	// streamless: some member takes no streams.
+	streamless bool
 }
 
 // New returns a node that does nothing yet: Start comes next, and Close in the end. The error lists all faults of o.
@@ -66,8 +68,14 @@ func New(o Options) (*Node, error) {
 	if o.Lanes.has(Broadcasts) {
 		n.lane = newLane(n)
 	}
+	if o.Interest {
+		n.interest = newInterest(o.InterestLinger, o.AnnounceWait)
+	}
 	if o.Feed != nil {
 		n.repair = newRepair(o.Feed, o.Receiver, n.recent, o.RepairInterval/2, log)
+		if o.Interest {
+			n.repair.listened = n.interest.set.wants
+		}
 	}
 	return n, nil
 }
@@ -86,7 +94,7 @@ func (n *Node) Start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	about := &meta{instance: n.instance, codecs: []codec.Codec{codec.MessagePack, codec.JSON}, version: n.o.Version}
+	about := &meta{instance: n.instance, codecs: []codec.Codec{codec.MessagePack, codec.JSON}, version: n.o.Version, interest: n.o.Interest}
 	if n.o.Lanes.has(Streams) {
 		if about.stream, err = n.network.Listen(ctx); err != nil {
 			return err
@@ -99,6 +107,9 @@ func (n *Node) Start(ctx context.Context) (err error) {
 	n.started.Store(true)
 	if n.lane != nil {
 		n.work.Go(func() { n.lane.run(n.running) })
+	}
+	if n.interest != nil {
+		n.work.Go(func() { n.interest.run(n.running) })
 	}
 	n.work.Go(func() { n.follow(n.running) })
 	n.work.Go(func() { n.join(n.running) })
@@ -156,47 +167,6 @@ func (n *Node) SetKeys(keys []Key) error {
 	return nil
 }
 
-// Send implements eventbus.Transport: it queues events for each other member, and for gossip.
-func (n *Node) Send(events []mailbox.Event) {
-	n.recent.quick(events)
-	if n.lane != nil {
-		n.lane.send(events)
-	}
-	n.mu.RLock()
-	peers := n.peers
-	n.mu.RUnlock()
-	if len(peers) == 0 {
-		return
-	}
-	written := make(map[codec.Codec][][]byte, 2)
-	for _, p := range peers {
-		list, ok := written[p.codec]
-		if !ok {
-			list = encode(p.codec, events)
-			written[p.codec] = list
-		}
-		if list == nil {
-			n.stats.unsent.Add(uint64(len(events)))
-			p.queue.skip(len(events))
-			continue
-		}
-		p.queue.put(list)
-	}
-}
-
-// encode writes events one by one; nil if one of them cannot be sent.
-func encode(c codec.Codec, events []mailbox.Event) [][]byte {
-	list := make([][]byte, 0, len(events))
-	for i := range events {
-		b, err := c.AppendEvent(nil, &events[i])
-		if err != nil {
-			return nil
-		}
-		list = append(list, b)
-	}
-	return list
-}
-
 // follow keeps a peer for each member.
 func (n *Node) follow(ctx context.Context) {
 	for {
@@ -217,7 +187,9 @@ func (n *Node) reconcile(ctx context.Context) {
 		return
 	}
 	now := make(map[string]*peer)
+	streamless := false
 	for _, m := range n.members.all() {
+		streamless = streamless || m.Stream == ""
 		if m.Self || m.Stream == "" || !n.o.Lanes.has(Streams) {
 			continue
 		}
@@ -226,6 +198,7 @@ func (n *Node) reconcile(ctx context.Context) {
 			continue
 		}
 		p := newPeer(n, m)
+		p.from = n.known(m.Name)
 		own, cancel := context.WithCancel(ctx)
 		p.cancel = cancel
 		n.work.Go(func() { p.run(own) })
@@ -245,7 +218,7 @@ func (n *Node) reconcile(ctx context.Context) {
 			delete(n.senders, name)
 		}
 	}
-	n.peers = now
+	n.peers, n.streamless = now, streamless
 }
 
 // recover sees to it that what was lost is learnt.

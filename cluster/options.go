@@ -43,6 +43,8 @@ const DefaultPort = 7946
 // What Options mean that leave something out.
 const (
 	DefaultRepairInterval = 2 * time.Second
+	DefaultInterestLinger = 30 * time.Second
+	DefaultAnnounceWait   = 200 * time.Millisecond
 	DefaultQueueLimit     = 64 << 10
 	queueBytes            = 64 << 20 // of one queue; there is one for each other node
 	feedPage              = 500      // events read from the feed at once
@@ -76,6 +78,15 @@ type Options struct {
 	Profile    Profile     // empty: LAN
 	Codec      codec.Codec // to send in, to nodes that read it; 0: MessagePack
 	QueueLimit int         // events that wait for one other node; 0: DefaultQueueLimit
+
+	// Interest: this node tells the others what it listens to, and to those that have told it, it sends only that. It needs the streams. Nodes
+	// of both kinds go together: who tells nothing gets everything.
+	Interest bool
+	// InterestLinger is how much longer a node says that it listens to something; clients that come back soon make no difference
+	// then. 0: DefaultInterestLinger.
+	InterestLinger time.Duration
+	// AnnounceWait is how long Announced waits for other nodes at most. 0: DefaultAnnounceWait.
+	AnnounceWait time.Duration
 
 	// Receiver takes what the others published. It is usually the Bus that this node's Send is connected to.
 	Receiver eventbus.Receiver
@@ -171,6 +182,15 @@ func (o *Options) complete() error {
 	}
 	if o.QueueLimit <= 0 {
 		o.QueueLimit = DefaultQueueLimit
+	}
+	if o.Interest && !o.Lanes.has(Streams) {
+		faults = append(faults, errors.New("what nodes listen to is told by streams: interest needs that lane"))
+	}
+	if o.InterestLinger <= 0 {
+		o.InterestLinger = DefaultInterestLinger
+	}
+	if o.AnnounceWait <= 0 {
+		o.AnnounceWait = DefaultAnnounceWait
 	}
 	if o.RepairInterval <= 0 {
 		o.RepairInterval = DefaultRepairInterval

@@ -31,6 +31,8 @@ type peer struct {
 	codec  codec.Codec
 	line   uint64 // tells the numbers of this queue from those of one before it
 	queue  *queue
+	from   *sender   // what comes from there; nil: not known
+	told   *audience // of what this node listens to; nil: not told
 	cancel context.CancelFunc
 	finish chan struct{} // closed: end as soon as nothing is waiting
 	done   chan struct{} // closed when run has returned
@@ -38,17 +40,22 @@ type peer struct {
 	connected atomic.Bool
 	connects  atomic.Uint64
 	sent      atomic.Uint64
+	withheld  atomic.Uint64
 	pinged    atomic.Int64  // when the last heartbeat was sent, until it is answered; by Node.now
 	pingedAt  atomic.Uint64 // the number that answers it
 	roundTrip atomic.Int64  // ns
 }
 
 func newPeer(n *Node, m Member) *peer {
-	return &peer{
+	p := &peer{
 		node: n, member: m, codec: m.meta.codecFor(n.o.Codec), line: randomNumber(), queue: newQueue(n.o.QueueLimit, queueBytes),
 		log:    n.log.With().Str("peer", m.Name).Logger(),
 		finish: make(chan struct{}), done: make(chan struct{}),
 	}
+	if n.interest != nil && m.Interest {
+		p.told = &audience{wake: p.queue.wake}
+	}
+	return p
 }
 
 // randomNumber returns a number that nobody has had.
@@ -61,6 +68,10 @@ func randomNumber() uint64 {
 // run keeps a stream open until ctx ends.
 func (p *peer) run(ctx context.Context) {
 	defer close(p.done)
+	if p.told != nil {
+		p.node.interest.join(p.told)
+		defer p.node.interest.leave(p.told)
+	}
 	wait, jitter := shortestWait, mathrand.New(mathrand.NewPCG(p.node.instance, p.line))
 	for ctx.Err() == nil {
 		err := p.stream(ctx)
@@ -108,6 +119,9 @@ func (p *peer) stream(ctx context.Context) error {
 	p.pinged.Store(0)
 	p.log.Info().Stringer("codec", p.codec).Msg("stream to a node is open")
 
+	if p.told != nil {
+		p.node.interest.begin(p.told)
+	}
 	listening, broken := context.WithCancelCause(ctx)
 	p.node.work.Go(func() { broken(p.listen(conn, r)) })
 	if err = p.send(listening, conn); err == nil {
@@ -147,6 +161,12 @@ func (p *peer) listen(conn net.Conn, r *bufio.Reader) error {
 		if _, err := io.ReadFull(r, answer[:]); err != nil {
 			return err
 		}
+		if number := binary.BigEndian.Uint64(answer[:]); number&interestAnswer != 0 {
+			if p.told != nil {
+				p.node.interest.answered(p.told, number&^interestAnswer)
+			}
+			continue
+		}
 		// An answer with a lower number says only that the other end is busy with what came before.
 		if at := p.pinged.Load(); at != 0 && binary.BigEndian.Uint64(answer[:]) >= p.pingedAt.Load() {
 			p.roundTrip.Store(p.node.now() - at)
@@ -160,14 +180,17 @@ func (p *peer) send(ctx context.Context, conn net.Conn) error {
 	heartbeat := time.NewTicker(p.node.times.heartbeat)
 	defer heartbeat.Stop()
 	var buf []byte
-	write := func(first uint64, events [][]byte) error {
-		buf = appendFrame(buf[:0], func(b []byte) []byte { return p.codec.AppendFrame(b, p.node.instance, first, events) })
+	frame := func(what func([]byte) []byte) error {
+		buf = appendFrame(buf[:0], what)
 		if err := conn.SetWriteDeadline(time.Now().Add(p.node.times.timeout)); err != nil {
 			return err
 		}
 		_, err := conn.Write(buf)
-		p.sent.Add(uint64(len(events)))
 		return err
+	}
+	write := func(first uint64, events [][]byte) error {
+		p.sent.Add(uint64(len(events)))
+		return frame(func(b []byte) []byte { return p.codec.AppendFrame(b, p.node.instance, first, events) })
 	}
 	ping := func() error {
 		number := p.queue.number()
@@ -184,6 +207,11 @@ func (p *peer) send(ctx context.Context, conn net.Conn) error {
 				return err
 			}
 		default:
+		}
+		for _, a := range p.announcements() {
+			if err := frame(a.append); err != nil {
+				return err
+			}
 		}
 		if first, events, ok := p.queue.take(batchSize); ok {
 			if err := write(first, events); err != nil {
@@ -205,4 +233,23 @@ func (p *peer) send(ctx context.Context, conn net.Conn) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// announcements returns what the other node is still to be told of what this one listens to.
+func (p *peer) announcements() []announcement {
+	if p.told == nil {
+		return nil
+	}
+	return p.node.interest.next(p.told)
+}
+
+// wanted returns what the other node listens to; nil: it is sent everything.
+func (p *peer) wanted() *bucketSet {
+	if p.from == nil {
+		return nil
+	}
+	if l := p.from.heard.Load(); l != nil && l.instance == p.member.Instance {
+		return l.set
+	}
+	return nil
 }

@@ -31,6 +31,13 @@ type sender struct {
 	received, lost, repeated, unknown, trailing, undecodable atomic.Uint64
 	instance, next                                           atomic.Uint64
 	open                                                     atomic.Int32
+	heard                                                    atomic.Pointer[listened] // by the stream that is open; nil: nothing
+}
+
+// A listened is what another node has said that it listens to.
+type listened struct {
+	instance uint64 // of that node
+	set      *bucketSet
 }
 
 // serve serves a stream from another node.
@@ -49,6 +56,11 @@ func (n *Node) serve(name string, conn Stream) {
 func (n *Node) sender(name string) *sender {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.known(name)
+}
+
+// known is sender for a caller who holds mu.
+func (n *Node) known(name string) *sender {
 	s := n.senders[name]
 	if s == nil && len(n.senders) < maxSenders {
 		s = &sender{name: name}
@@ -81,13 +93,16 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 	r := bufio.NewReaderSize(conn, 32<<10)
 	expect := func() error { return conn.SetReadDeadline(time.Now().Add(n.times.timeout)) }
 	answered := time.Now()
-	answer := func() error {
-		answered = time.Now()
+	reply := func(number uint64) error {
 		if err := conn.SetWriteDeadline(time.Now().Add(n.times.timeout)); err != nil {
 			return err
 		}
-		_, err := conn.Write(binary.BigEndian.AppendUint64(nil, s.numbers.next))
+		_, err := conn.Write(binary.BigEndian.AppendUint64(nil, number))
 		return err
+	}
+	answer := func() error {
+		answered = time.Now()
+		return reply(s.numbers.next)
 	}
 	if err := expect(); err != nil {
 		return err
@@ -104,6 +119,8 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 	if err := answer(); err != nil {
 		return err
 	}
+	var hearing hearing
+	defer s.heard.Store(nil) // what it will tell a new stream may be something else
 	for {
 		if err := expect(); err != nil {
 			return err
@@ -113,6 +130,15 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 				n.stats.tooLarge.Add(1)
 			}
 			return err
+		}
+		if n.interest != nil && isAnnouncement(buf) {
+			number, ok := n.hear(s, &hearing, buf)
+			if ok {
+				if err := reply(number | interestAnswer); err != nil {
+					return err
+				}
+			}
+			continue
 		}
 		f, err := codec.Decode(buf)
 		if err == nil && f.Origin != h.instance {
@@ -131,6 +157,26 @@ func (n *Node) read(s *sender, conn net.Conn) error {
 			}
 		}
 	}
+}
+
+// hear takes an announcement of what s listens to and returns its number if that is to be answered. After one that cannot be understood, s is sent
+// everything.
+func (n *Node) hear(s *sender, h *hearing, frame []byte) (number uint64, ok bool) {
+	a, err := parseAnnouncement(frame)
+	if err == nil {
+		ok, err = h.take(&a)
+	}
+	if err != nil {
+		*h = hearing{}
+		s.heard.Store(nil)
+		s.undecodable.Add(1)
+		n.letters.keep(s.name, err, frame)
+		return 0, false
+	}
+	if known := s.heard.Load(); h.heard != nil && (known == nil || known.set != h.heard) {
+		s.heard.Store(&listened{s.instance.Load(), h.heard})
+	}
+	return a.number, ok
 }
 
 // hello reads the first frame of a stream.

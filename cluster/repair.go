@@ -25,6 +25,7 @@ type repair struct {
 	feed     Feed
 	receiver eventbus.Receiver
 	recent   *recent
+	listened func(*mailbox.Event) bool // whether somebody here listens to it, or may; nil: always
 	every    time.Duration
 	log      zerolog.Logger
 	wanted   chan struct{} // has an item when something was lost
@@ -92,6 +93,8 @@ func (r *repair) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		full := len(events) == feedPage
+		events = r.chosen(events)
 		if r.recent.lacks(events) {
 			select {
 			case <-time.After(grace):
@@ -104,11 +107,26 @@ func (r *repair) read(ctx context.Context) error {
 			r.events.Add(uint64(len(missing)))
 		}
 		r.cursor = cursor
-		if len(events) < feedPage {
+		if !full {
 			r.ended()
 			return nil
 		}
 	}
+}
+
+// chosen returns those of events that somebody here listens to. The others did not come another way either, which is no loss: who begins to listen now loads
+// what they have done.
+func (r *repair) chosen(events []mailbox.Event) []mailbox.Event {
+	if r.listened == nil {
+		return events
+	}
+	var list []mailbox.Event
+	for i := range events {
+		if r.listened(&events[i]) {
+			list = append(list, events[i])
+		}
+	}
+	return list
 }
 
 // reload lets everybody start again, because the feed does not say what happened. The cursor is taken before: what comes after it

@@ -42,8 +42,10 @@ type PeerStats struct {
 	Queued    int           // events that wait
 	Sent      uint64        // events
 	Dropped   uint64        // events that there was no room for
+	Withheld  uint64        // events that nobody there listens to
 
 	Receiving   bool   // its stream to this node is open
+	Selective   bool   // it has said what it listens to, and is sent only that
 	Received    uint64 // events
 	Next        uint64 // number of the next event to come
 	Losses      uint64 // times that events were found missing, or might be
@@ -79,12 +81,12 @@ func (n *Node) Stats() Stats {
 	for name, p := range n.peers {
 		f := of(name)
 		f.Connected, f.Connects, f.Codec, f.RoundTrip = p.connected.Load(), p.connects.Load(), p.codec.String(), time.Duration(p.roundTrip.Load())
-		f.Sent = p.sent.Load()
+		f.Sent, f.Withheld = p.sent.Load(), p.withheld.Load()
 		f.Queued, f.Dropped = p.queue.figures()
 	}
 	for name, p := range n.senders {
 		f := of(name)
-		f.Receiving, f.Next = p.open.Load() > 0, p.next.Load()
+		f.Receiving, f.Next, f.Selective = p.open.Load() > 0, p.next.Load(), p.heard.Load() != nil
 		f.Received, f.Losses, f.Repeated, f.Unknown, f.Trailing, f.Undecodable =
 			p.received.Load(), p.lost.Load(), p.repeated.Load(), p.unknown.Load(), p.trailing.Load(), p.undecodable.Load()
 	}

@@ -19,11 +19,12 @@ type watcher struct {
 	mu     sync.Mutex
 	heard  []mailbox.ModSeq
 	losses int
+	reg    *eventbus.Registration
 }
 
 func watch(t testing.TB, bus *eventbus.Bus, id mailbox.ID) *watcher {
 	w := new(watcher)
-	reg := bus.Listen(&eventbus.Listener{
+	w.reg = bus.Listen(&eventbus.Listener{
 		Name: "watcher", Scope: eventbus.Mailbox, Delivery: eventbus.Sync,
 		Handle: func(events []mailbox.Event) error {
 			w.mu.Lock()
@@ -39,7 +40,7 @@ func watch(t testing.TB, bus *eventbus.Bus, id mailbox.ID) *watcher {
 			w.losses++
 		},
 	}, eventbus.MailboxKey(id))
-	t.Cleanup(reg.Close)
+	t.Cleanup(w.reg.Close)
 	return w
 }
 
