@@ -30,6 +30,33 @@ func (t *tracker) mend(wait time.Duration) {
 	t.repairing = t.set.background.run(func() { t.repair(wait) })
 }
 
+// unannounced returns what lookAgain needs: a channel that is closed when all nodes know that t listens, or have had enough time to learn it. nil
+// if they know, or if t is loaded and whoever loaded it sees to that.
+func (t *tracker) unannounced() <-chan struct{} {
+	t.mu.Lock()
+	loaded := t.loaded
+	t.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	return t.registration.Announced()
+}
+
+// lookAgain has the store asked once more what has happened when announced is closed. What was committed after t was loaded, on a node that did not
+// know yet that t listens, was not sent here. Nobody waits for it.
+func (t *tracker) lookAgain(announced <-chan struct{}) {
+	if announced == nil {
+		return
+	}
+	t.set.background.run(func() {
+		select {
+		case <-announced:
+			t.lost()
+		case <-t.set.background.ctx.Done():
+		}
+	})
+}
+
 // repair waits, and reads the store until nothing is missing or nobody is there any more.
 func (t *tracker) repair(wait time.Duration) {
 	ctx := t.set.background.ctx

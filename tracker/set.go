@@ -82,8 +82,8 @@ func (s *Set) Close() {
 	}
 }
 
-// Open returns a View of a mailbox for w. Nothing that commits from now on is missed: the tracker listens before it loads (P3). The
-// caller closes the View. Errors are the store's: kind NonExistent where there is no such mailbox.
+// Open returns a View of a mailbox for w. Nothing that commits from now on is missed: the tracker listens before it loads, and looks once
+// more when all other nodes know that it listens (P3). The caller closes the View. Errors are the store's: kind NonExistent where there is no such mailbox.
 func (s *Set) Open(ctx context.Context, box mailbox.ID, w Watcher) (*View, error) {
 	for {
 		t, err := s.acquire(box)
@@ -96,12 +96,15 @@ func (s *Set) Open(ctx context.Context, box mailbox.ID, w Watcher) (*View, error
 			s.release(t)
 			continue
 		}
+		announced := t.unannounced()
 		if err := t.ready(ctx, 0, 0); err != nil {
 			s.release(t)
 			return nil, err
 		}
 		t.findUnseen(ctx)
-		return t.attach(w), nil
+		v := t.attach(w)
+		t.lookAgain(announced)
+		return v, nil
 	}
 }
 

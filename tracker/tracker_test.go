@@ -93,6 +93,50 @@ func TestGapWait(t *testing.T) {
 	})
 }
 
+// A slowNetwork is a Transport whose other nodes learn late what is listened to.
+type slowNetwork struct{ announced chan struct{} }
+
+func (slowNetwork) Send([]mailbox.Event)         {}
+func (slowNetwork) Watch(eventbus.Key, bool)     {}
+func (s slowNetwork) Announced() <-chan struct{} { return s.announced }
+
+// TestP3LookAgain shows that what another node committed and did not send, because it did not know yet that somebody listens, is told as soon as
+// it knows; that Open does not wait for that; and that a mailbox that is opened again is not looked at again.
+func TestP3LookAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		network := slowNetwork{make(chan struct{})}
+		defer w.bus.Connect(network)()
+		w.store.add(5, 0)
+		c := openClient(t, w.set, w.store)
+		w.store.expunge(2)
+		w.store.add(1, 0)
+		synctest.Wait()
+		if c.view.HasNews() {
+			t.Fatal("it is told already")
+		}
+		before := c.n.Load()
+		close(network.announced)
+		synctest.Wait()
+		if !c.view.HasNews() || c.n.Load() == before {
+			t.Fatal("it is not told")
+		}
+		c.flush(t, true, 10)
+		c.same(t)
+		reads := w.store.count("ChangesSince")
+		again := openClient(t, w.set, w.store)
+		synctest.Wait()
+		again.same(t)
+		if n := w.store.count("ChangesSince"); reads != 1 || n != reads {
+			t.Errorf("the store was asked %d times, then %d times", reads, n-reads)
+		}
+	})
+	inWorld(t, func(t *testing.T, w *world) { // the client and the set go first
+		network := slowNetwork{make(chan struct{})}
+		defer w.bus.Connect(network)()
+		openClient(t, w.set, w.store).view.Close()
+	})
+}
+
 // TestP3RegisterThenLoad shows that nothing is missed that commits while a mailbox is being opened, whenever it commits
 // and whenever it is heard of.
 func TestP3RegisterThenLoad(t *testing.T) {
