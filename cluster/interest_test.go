@@ -143,6 +143,11 @@ func TestLinger(t *testing.T) {
 		go i.run(t.Context())
 		k := eventbus.MailboxKey(mailbox.NewID())
 		b := bucketOf(k)
+		toggles := func() uint64 {
+			i.mu.Lock()
+			defer i.mu.Unlock()
+			return i.number
+		}
 		i.watch(k, true)
 		i.watch(k, true) // another key of the same bucket
 		i.watch(k, false)
@@ -157,12 +162,12 @@ func TestLinger(t *testing.T) {
 		}
 		i.watch(k, true)
 		time.Sleep(3 * linger)
-		if !i.set.has(b) || i.number != 1 {
+		if !i.set.has(b) || toggles() != 1 {
 			t.Fatal("who came back made a difference")
 		}
 		i.watch(k, false)
 		time.Sleep(linger * 5 / 4)
-		if i.set.has(b) || i.number != 2 || len(i.leaving)+len(i.keys) != 0 {
+		if i.set.has(b) || toggles() != 2 || len(i.leaving)+len(i.keys) != 0 {
 			t.Fatal("not taken out")
 		}
 	})

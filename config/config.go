@@ -242,6 +242,15 @@ type Tracker struct {
 	GapWait time.Duration `toml:"gap_wait" min:"1ms" max:"10s"`
 }
 
+// The ways that events go to other nodes.
+const (
+	LaneStreams   = "streams"
+	LaneBroadcast = "broadcast"
+)
+
+// ModeInterest sends other nodes only what they listen to.
+const ModeInterest = "interest"
+
 // Cluster is about the other nodes that serve the same mail.
 type Cluster struct {
 	Enabled     bool   `toml:"enabled"`
@@ -259,6 +268,10 @@ type Cluster struct {
 	JoinFile       string        `toml:"join_file"`
 	Profile        string        `toml:"profile" oneof:"lan wan local"`
 	Codec          string        `toml:"codec" oneof:"msgpack json"`
+	Lanes          []string      `toml:"lanes"` // LaneStreams, LaneBroadcast or both
+	Mode           string        `toml:"mode" oneof:"broadcast interest"`
+	InterestLinger time.Duration `toml:"interest_linger" min:"10ms" max:"1h"`
+	AnnounceWait   time.Duration `toml:"announce_wait" min:"1ms" max:"10s"`
 	RepairInterval time.Duration `toml:"repair_interval" min:"100ms" max:"1h"`
 	QueueLimit     int           `toml:"queue_limit" min:"1" max:"10000000"`
 }

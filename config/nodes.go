@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -46,6 +47,7 @@ func (d *decoder) checkNodes(c *Config) {
 			d.fault(a.key, "%q; allowed: an address that others can reach", a.address)
 		}
 	}
+	d.checkLanes(l)
 	for i, j := range l.Join {
 		if j == "" {
 			d.fault(fmt.Sprintf("cluster.join[%d]", i), "must not be empty")
@@ -117,5 +119,25 @@ func (d *decoder) checkS3(c *Config) {
 	}
 	if o.CAFile != "" && !o.TLS {
 		d.fault("store.s3.ca_file", "serves tls only")
+	}
+}
+
+// checkLanes reports faults of the ways to other nodes.
+func (d *decoder) checkLanes(l *Cluster) {
+	if len(l.Lanes) == 0 {
+		d.fault("cluster.lanes", "must name %s, %s or both", LaneStreams, LaneBroadcast)
+		return
+	}
+	for i, lane := range l.Lanes {
+		key := fmt.Sprintf("cluster.lanes[%d]", i)
+		switch {
+		case lane != LaneStreams && lane != LaneBroadcast:
+			d.fault(key, "%q; allowed: %s, %s", lane, LaneStreams, LaneBroadcast)
+		case slices.Contains(l.Lanes[:i], lane):
+			d.fault(key, "%q is there twice", lane)
+		}
+	}
+	if l.Mode == ModeInterest && !slices.Contains(l.Lanes, LaneStreams) {
+		d.fault("cluster.mode", "%q needs the lane %s: what nodes listen to is told there, and gossip goes to all in any case", ModeInterest, LaneStreams)
 	}
 }

@@ -146,6 +146,13 @@ part_size = "1MiB"
 			`f.toml:11: store.s3.part_size: "1MiB"; allowed: a size`,
 		}},
 		{"bucket of no object store", "[store.s3]\nbucket = 'mail'\n", []string{`f.toml:1: store.s3.endpoint: must not be empty where there is a bucket or a key`}},
+		{"no lanes", "[cluster]\nlanes = []\n", []string{`f.toml:2: cluster.lanes: must name streams, broadcast or both`}},
+		{"lanes", "[cluster]\nlanes = ['broadcast', 'tcp', 'broadcast']\nmode = 'interest'\n", []string{
+			`f.toml:2: cluster.lanes[1]: "tcp"; allowed: streams, broadcast`,
+			`f.toml:2: cluster.lanes[2]: "broadcast" is there twice`,
+			`f.toml:3: cluster.mode: "interest" needs the lane streams`,
+		}},
+		{"mode", "[cluster]\nmode = 'quiet'\n", []string{`f.toml:2: cluster.mode: "quiet"; allowed: broadcast, interest`}},
 		{"mailboxes", "[mailboxes]\ndefault = [\n{name='Inbox'},\n{name='A',use='\\Sent'},\n{name='A',use='\\Sent'},{use='\\All'}]\n", []string{
 			`f.toml:3: mailboxes.default[0].name: INBOX is there in any case`,
 			`f.toml:5: mailboxes.default[2].name: "A" is there twice`,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -64,12 +65,26 @@ func newMember(c *config.Config, r eventbus.Receiver, f cluster.Feed, log zerolo
 		Join:            others,
 		Profile:         cluster.Profile(l.Profile),
 		Codec:           encoding,
+		Lanes:           lanes(l),
+		Interest:        l.Mode == config.ModeInterest,
+		InterestLinger:  l.InterestLinger,
+		AnnounceWait:    l.AnnounceWait,
 		QueueLimit:      l.QueueLimit,
 		Receiver:        r,
 		Feed:            f,
 		RepairInterval:  l.RepairInterval,
 		Log:             log,
 	})
+}
+
+func lanes(l *config.Cluster) (lanes cluster.Lanes) {
+	if slices.Contains(l.Lanes, config.LaneStreams) {
+		lanes |= cluster.Streams
+	}
+	if slices.Contains(l.Lanes, config.LaneBroadcast) {
+		lanes |= cluster.Broadcasts
+	}
+	return lanes
 }
 
 // checkCluster finds what is wrong with the cluster's part of a configuration.
