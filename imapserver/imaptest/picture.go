@@ -1,6 +1,7 @@
 package imaptest
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,7 @@ type Picture struct {
 	Fetched func(line string, uid imap.UID, flags *string, modseq uint64)
 
 	seen, said uint64
+	knew       []imap.UID // when Select was called, sorted
 }
 
 // Select begins a session: the client counts nothing.
@@ -39,6 +41,7 @@ func (p *Picture) Select() {
 	if p.Flags == nil {
 		p.Flags = make(map[imap.UID]string)
 	}
+	p.knew = slices.Sorted(maps.Keys(p.Flags))
 }
 
 // Forget forgets the messages too.
@@ -227,11 +230,10 @@ func (p *Picture) place(uid imap.UID) int {
 
 // Resynced ends a SELECT with QRESYNC: what the client knew and was not told to be gone comes first, in order (RFC 7162 §3.2.5).
 func (p *Picture) Resynced() {
-	left := make([]imap.UID, 0, len(p.Flags))
-	for uid := range p.Flags {
-		left = append(left, uid)
-	}
-	slices.Sort(left)
+	left := slices.DeleteFunc(p.knew, func(uid imap.UID) bool {
+		_, there := p.Flags[uid]
+		return !there
+	})
 	if len(left) > len(p.UIDs) {
 		p.Complain("QRESYNC", "the client still has more messages than there are")
 		return
