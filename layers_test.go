@@ -64,9 +64,10 @@ var layers = map[string][]string{
 	// Suites and fakes for tests.
 	"eventbus/eventbustest": {"mailbox", "eventbus"},
 	"imapserver/imaptest":   {},
-	"cluster/clustertest":   {"mailbox", "eventbus", "cluster"},
-	"mailstore/storetest":   {"mailbox", "mailstore", "message"},
-	"mailstore/memory":      {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
+	"cluster/clustertest": {"mailbox", "eventbus", "cluster", "mailstore", "mailstore/memory", "tracker", "imapserver",
+		"imapserver/imaptest"}, // whole nodes
+	"mailstore/storetest": {"mailbox", "mailstore", "message"},
+	"mailstore/memory":    {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
 
 	// The composition root: the only importer of back ends.
 	"cmd/imapd": {"mailbox", "config", "msn", "message", "eventbus", "mailstore", "quota", "search", "auth", "blob", "tracker",

@@ -174,7 +174,7 @@ func (p *Picture) vanished(line, set string, earlier bool) {
 		p.Complain(line, "not now")
 		return
 	}
-	for uid := range uids(set) {
+	for uid := range UIDs(set) {
 		if earlier {
 			delete(p.Flags, uid)
 			continue
@@ -189,8 +189,8 @@ func (p *Picture) vanished(line, set string, earlier bool) {
 	}
 }
 
-// uids yields the UIDs of a static set.
-func uids(set string) func(yield func(imap.UID) bool) {
+// UIDs yields the UIDs of a static set.
+func UIDs(set string) func(yield func(imap.UID) bool) {
 	return func(yield func(imap.UID) bool) {
 		for r := range strings.SplitSeq(set, ",") {
 			from, to, isRange := strings.Cut(r, ":")
