@@ -94,6 +94,11 @@ type Snapshot struct {
 	Keywords    []string       // all ever used in the mailbox, in first-use order
 	FirstUnseen imap.UID       // lowest UID without \Seen, 0 if there is none
 	Floor       mailbox.ModSeq // the expunge log is complete after this
+	// EndedLine is the Line that came before, of a store that begins another after
+	// it may have lost something, and Ended the ModSeq that it ended with; 0: none has. Who has come
+	// further in that Line was told what is lost.
+	EndedLine uint64
+	Ended     mailbox.ModSeq
 }
 
 // A Draft is a message whose bytes the store has received and understood but

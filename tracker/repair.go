@@ -208,10 +208,11 @@ func (t *tracker) install(s *mailstore.Snapshot, have, heard mailbox.ModSeq) {
 		t.adopt(s)
 	case s.UIDValidity != t.uidValidity:
 		t.end(mailbox.NonExistent, "mailbox was renumbered")
-	case s.Line == t.line && s.ModSeq < have:
+	case s.Line == t.line && s.ModSeq < have, s.Line != t.line && s.EndedLine == t.line && s.Ended < have:
 		// A store that goes back has lost what clients were told.
+		t.set.counters.setBack.Add(1)
 		t.set.Log.Error().Stringer("mailbox", t.box).Uint64("modseq", uint64(s.ModSeq)).Uint64("known", uint64(have)).
-			Msg("the store has gone back in time")
+			Msg("the store has lost changes that clients know of")
 		t.end(mailbox.Corrupt, "mailbox has lost changes")
 	case s.Line == t.line && s.ModSeq < t.modseq:
 		// The bus was faster; what is still missing is asked for again.

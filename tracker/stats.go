@@ -14,11 +14,13 @@ type Stats struct {
 	Repairs uint64 // times that the store was asked for the Changes that are missing
 	Resyncs uint64 // times that a mailbox had to be compared with the store as a whole
 	Failed  uint64 // times that the store could not be read
+	SetBack uint64 // mailboxes whose store had lost what clients were told: they got BYE. Somebody should look.
 }
 
 type counters struct {
 	views                                         atomic.Int64
 	gaps, lost, loads, repairs, resyncs, failures atomic.Uint64
+	setBack                                       atomic.Uint64
 }
 
 // Stats returns the figures as they are now.
@@ -30,5 +32,6 @@ func (s *Set) Stats() Stats {
 	out.Views = n.views.Load()
 	out.Gaps, out.Lost, out.Loads = n.gaps.Load(), n.lost.Load(), n.loads.Load()
 	out.Repairs, out.Resyncs, out.Failed = n.repairs.Load(), n.resyncs.Load(), n.failures.Load()
+	out.SetBack = n.setBack.Load()
 	return out
 }

@@ -31,6 +31,7 @@ func collectTrackers(e emitter, s tracker.Stats) {
 	e.counter("tracker_repairs_total", "Times that the store was asked for the changes of a mailbox that were missing.", s.Repairs)
 	e.counter("tracker_resyncs_total", "Times that a mailbox was compared with the store as a whole.", s.Resyncs)
 	e.counter("tracker_failures_total", "Times that the store could not be read for a mailbox.", s.Failed)
+	e.counter("tracker_set_back_total", "Mailboxes whose store had lost what clients were told: a restore, or a fail-over that lost data.", s.SetBack)
 }
 
 func collectStore(e emitter, s mailstore.Stats) {

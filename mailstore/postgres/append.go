@@ -60,7 +60,7 @@ func (s *Store) Append(ctx context.Context, id mailbox.ID, messages []mailstore.
 		}
 		a.UIDValidity = b.UIDValidity
 		if len(list) == 0 {
-			a.Change = &mailbox.Change{Mailbox: b.ID, Account: b.Account, Line: s.line, Prev: b.ModSeq, ModSeq: b.ModSeq, Counts: b.Counts}
+			a.Change = &mailbox.Change{Mailbox: b.ID, Account: b.Account, Line: t.line, Prev: b.ModSeq, ModSeq: b.ModSeq, Counts: b.Counts}
 			return nil
 		}
 		a.Change, err = t.append(op, b, list)

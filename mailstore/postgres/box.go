@@ -111,7 +111,7 @@ func (t *tx) save(b *box) stmt {
 // next begins a Change of the box: it has the next ModSeq. The change is told by
 // conclude.
 func (t *tx) next(b *box) *mailbox.Change {
-	c := &mailbox.Change{Mailbox: b.ID, Account: b.Account, Line: t.s.line, Prev: b.ModSeq, ModSeq: b.ModSeq + 1}
+	c := &mailbox.Change{Mailbox: b.ID, Account: b.Account, Line: t.line, Prev: b.ModSeq, ModSeq: b.ModSeq + 1}
 	b.ModSeq = c.ModSeq
 	return c
 }

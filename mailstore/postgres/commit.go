@@ -87,13 +87,18 @@ func (s *Store) guessFor(group []*request) *box {
 	return s.known.guess(group[0].boxes[0])
 }
 
-func (s *Store) attempt(ctx context.Context, group []*request, guess *box) error {
+func (s *Store) attempt(ctx context.Context, group []*request, guess *box) (err error) {
 	c, err := s.acquire(ctx)
 	if err != nil {
 		return unavailable(group[0].op, err)
 	}
 	defer c.Release()
-	t := &tx{s: s, ctx: ctx, c: c.Conn(), now: time.Now()}
+	defer func() {
+		if stateOf(err) == stateReadOnly { // another server may be the primary now
+			c.Conn().Close(ctx)
+		}
+	}()
+	t := &tx{s: s, ctx: ctx, c: c.Conn(), now: time.Now(), line: s.line.Load()}
 	if guess != nil {
 		t.guess, t.boxes = true, []*box{guess}
 	} else {
@@ -168,6 +173,8 @@ func (s *Store) resolve(t *tx, cause error) error {
 	for {
 		done, committed, err := s.outcome(ctx, t)
 		switch {
+		case errors.Is(err, errOtherLife):
+			return unknown(op, errors.Join(cause, err))
 		case err == nil && done && committed:
 			return nil
 		case err == nil && done:
@@ -182,8 +189,12 @@ func (s *Store) resolve(t *tx, cause error) error {
 // outcome asks the server about a transaction.
 func (s *Store) outcome(ctx context.Context, t *tx) (done, committed bool, err error) {
 	var status *string
+	var line int64
 	there := len(t.told) == 0
-	ask := []stmt{{sql: `SELECT pg_xact_status($1::text::xid8)`, args: []any{t.xid}, scan: func(r pgx.Rows) error { return r.Scan(&status) }}}
+	ask := []stmt{
+		{sql: `SELECT line FROM store`, scan: func(r pgx.Rows) error { return r.Scan(&line) }},
+		{sql: `SELECT pg_xact_status($1::text::xid8)`, args: []any{t.xid}, scan: func(r pgx.Rows) error { return r.Scan(&status) }},
+	}
 	if len(t.told) > 0 {
 		// A server that crashed may give a number out again under which it did nothing
 		// durable. So it must be our row that has it.
@@ -192,6 +203,10 @@ func (s *Store) outcome(ctx context.Context, t *tx) (done, committed bool, err e
 	}
 	err = s.session(ctx, func(c *pgx.Conn) error { return send(ctx, c, ask, false) })
 	switch {
+	case line != 0 && uint64(line) != t.line:
+		// Another server, or another life: its numbers of transactions say nothing, and
+		// the feed has begun anew.
+		return true, false, errOtherLife
 	case stateOf(err) == stateFuture: // a crash has wiped it away
 		return true, false, nil
 	case err != nil:

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -21,29 +20,28 @@ type feedState struct {
 	now   view
 }
 
-// feedQuery reads a feedState. The timeline is another after each fail-over.
-const feedQuery = `SELECT pg_current_snapshot()::text, (SELECT system_identifier FROM pg_control_system())::text,
-	substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), feed_floor::text,
+// feedQuery reads a feedState.
+const feedQuery = `SELECT pg_current_snapshot()::text, ` + lifeQuery + `,
+	feed_floor::text,
 	coalesce((SELECT xid FROM feed ORDER BY xid DESC LIMIT 1), '0'::xid8)::text FROM store`
 
 func (f *feedState) scan(r pgx.Rows) error {
-	var snapshot, system, timeline, floor, last string
-	if err := r.Scan(&snapshot, &system, &timeline, &floor, &last); err != nil {
+	var snapshot, floor, last string
+	if err := r.Scan(&snapshot, &f.life, &floor, &last); err != nil {
 		return err
 	}
-	var numbers [4]uint64
+	var numbers [3]uint64
 	xmax, _, _ := strings.Cut(snapshot[strings.IndexByte(snapshot, ':')+1:], ":")
-	for i, text := range []string{system, floor, last, xmax} {
+	for i, text := range []string{floor, last, xmax} {
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
 			return err
 		}
 		numbers[i] = n
 	}
-	f.life = fmt.Sprintf("%x-%s", numbers[0], strings.TrimLeft(strings.ToLower(timeline), "0"))
-	f.floor, f.next = numbers[1], numbers[3]
+	f.floor, f.next = numbers[0], numbers[2]
 	var err error
-	f.now, err = viewOf(snapshot, max(numbers[1], numbers[2]))
+	f.now, err = viewOf(snapshot, max(numbers[0], numbers[1]))
 	return err
 }
 

@@ -25,7 +25,7 @@ func (t *tx) messageRows(id mailbox.ID, uids imap.UIDSet, limit int) (list []mes
 	}
 	words := rules.Words{}
 	from, to := spans(uids)
-	err = t.rows(`SELECT m.uid, m.modseq, m.size, m.body, m.flags, m.keywords FROM unnest($2::bigint[], $3::bigint[]) AS s(first, last), LATERAL
+	err = t.rows(`SELECT m.uid, greatest(m.modseq, (SELECT base FROM mailboxes WHERE id = $1)), m.size, m.body, m.flags, m.keywords FROM unnest($2::bigint[], $3::bigint[]) AS s(first, last), LATERAL
 		(SELECT * FROM messages WHERE `+inBox+` AND uid BETWEEN s.first AND s.last ORDER BY uid LIMIT $4) AS m ORDER BY m.uid LIMIT $4`, func(r pgx.Rows) error {
 		var m messageRow
 		var flags int16

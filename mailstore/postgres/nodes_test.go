@@ -272,7 +272,7 @@ func TestFeedLongTransaction(t *testing.T) {
 	writers.Go(func() {
 		for i := range long {
 			modseq := mailbox.ModSeq(len(late) + 1)
-			c := &mailbox.Change{Mailbox: slow, Account: a, Line: s.line, Prev: modseq, ModSeq: modseq + 1}
+			c := &mailbox.Change{Mailbox: slow, Account: a, Line: s.line.Load(), Prev: modseq, ModSeq: modseq + 1}
 			end := "COMMIT"
 			if i%3 == 2 {
 				end = "ROLLBACK"
@@ -353,7 +353,7 @@ func TestOpenTogether(t *testing.T) {
 	wg.Wait()
 	for _, s := range stores {
 		if s != nil {
-			if s.line != stores[0].line || s.system != stores[0].system {
+			if s.line.Load() != stores[0].line.Load() || s.system != stores[0].system {
 				t.Error("the nodes do not agree whose store it is")
 			}
 			s.Close()

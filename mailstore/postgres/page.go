@@ -25,7 +25,7 @@ const contentFields = mailstore.FieldEnvelope | mailstore.FieldStructure | mails
 // pageQuery is the statement that reads the fields.
 func pageQuery(fields mailstore.Fields) string {
 	var q strings.Builder
-	q.WriteString(`SELECT m.uid, m.modseq`)
+	q.WriteString(`SELECT m.uid, greatest(m.modseq, m.base)`)
 	for _, f := range []struct {
 		fields  mailstore.Fields
 		columns string
@@ -42,7 +42,7 @@ func pageQuery(fields mailstore.Fields) string {
 			q.WriteString(f.columns)
 		}
 	}
-	q.WriteString(` FROM (SELECT m.* FROM mailboxes b, unnest($2::bigint[], $3::bigint[]) AS s(first, last), LATERAL
+	q.WriteString(` FROM (SELECT m.*, b.base FROM mailboxes b, unnest($2::bigint[], $3::bigint[]) AS s(first, last), LATERAL
 		(SELECT * FROM messages m WHERE m.account = b.account AND m.box = b.box AND m.uid BETWEEN s.first AND s.last ORDER BY m.uid LIMIT $4) AS m
 		WHERE b.id = $1 ORDER BY m.uid LIMIT $4) AS m`)
 	if fields&contentFields != 0 {

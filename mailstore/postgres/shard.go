@@ -28,9 +28,9 @@ func (s *Store) belong(ctx context.Context, is membership) error {
 		}
 		return nil
 	}
-	directory, line := s.system, s.line
+	directory, line := s.system, s.line.Load()
 	if s.o.Directory != nil {
-		directory, line = s.o.Directory.system, s.o.Directory.line
+		directory, line = s.o.Directory.system, s.o.Directory.line.Load()
 	}
 	if is.shard == nil {
 		return s.becomeShard(ctx, op, directory, line)
@@ -67,7 +67,7 @@ func (s *Store) becomeShard(ctx context.Context, op string, directory [16]byte, 
 		return nil
 	}})
 	if err == nil {
-		s.line = line
+		s.line.Store(line)
 	}
 	return err
 }

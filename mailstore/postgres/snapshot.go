@@ -22,9 +22,15 @@ const inBox = `account = (SELECT account FROM mailboxes WHERE id = $1) AND box =
 func (s *Store) Snapshot(ctx context.Context, id mailbox.ID) (*mailstore.Snapshot, error) {
 	const op = "open mailbox"
 	var b box
-	snap := &mailstore.Snapshot{Line: s.line}
+	snap := new(mailstore.Snapshot)
 	if err := s.readAll(ctx, op, []stmt{
 		{sql: subscribedQuery + `WHERE m.id = $1`, args: []any{id[:]}, scan: func(r pgx.Rows) error { return b.scan(r, &b.Subscribed) }},
+		{sql: `SELECT s.line, m.ended_line, m.ended FROM store s, mailboxes m WHERE m.id = $1`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
+			var line, endedLine, ended int64
+			err := r.Scan(&line, &endedLine, &ended)
+			snap.Line, snap.EndedLine, snap.Ended = uint64(line), uint64(endedLine), mailbox.ModSeq(ended)
+			return err
+		}},
 		{sql: `SELECT uid, before FROM (SELECT uid, lag(uid) OVER (ORDER BY uid) AS before FROM messages WHERE ` + inBox + `) AS m
 			WHERE before IS NULL OR uid > before + 1 ORDER BY uid`, args: []any{id[:]}, scan: func(r pgx.Rows) error {
 			var uid int64
@@ -71,6 +77,7 @@ func (s *Store) ChangesSince(ctx context.Context, id mailbox.ID, since mailbox.M
 		flags mailbox.Flags
 	}
 	var b box
+	var line int64
 	var list []live
 	var gone imap.UIDSet
 	words := rules.Words{}
@@ -78,6 +85,7 @@ func (s *Store) ChangesSince(ctx context.Context, id mailbox.ID, since mailbox.M
 	after := int64(min(since, 1<<63-1))
 	if err := s.readAll(ctx, op, []stmt{
 		{sql: boxQuery + `WHERE m.id = $1`, args: []any{id[:]}, scan: func(r pgx.Rows) error { return b.scan(r) }},
+		{sql: `SELECT line FROM store`, scan: func(r pgx.Rows) error { return r.Scan(&line) }},
 		{sql: `SELECT m.uid, m.created, m.flags, m.keywords FROM mailboxes b, messages m
 			WHERE b.id = $1 AND b.floor <= $2 AND -m.box = -b.box AND m.modseq > $2`, args: []any{id[:], after}, scan: func(r pgx.Rows) error {
 			var uid, created int64
@@ -111,7 +119,7 @@ func (s *Store) ChangesSince(ctx context.Context, id mailbox.ID, since mailbox.M
 	if since < b.floor || since > b.ModSeq {
 		return nil, false, nil
 	}
-	c := &mailbox.Change{Mailbox: b.ID, Account: b.Account, Line: s.line, Prev: since, ModSeq: b.ModSeq, Counts: b.Counts, Expunged: gone}
+	c := &mailbox.Change{Mailbox: b.ID, Account: b.Account, Line: uint64(line), Prev: since, ModSeq: b.ModSeq, Counts: b.Counts, Expunged: gone}
 	slices.SortFunc(list, func(x, y live) int { return cmp.Compare(x.uid, y.uid) })
 	var flags rules.Flagging
 	for _, m := range list {

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,7 +41,7 @@ type Store struct {
 	o        Options
 	pool     *pgxpool.Pool
 	system   [16]byte
-	line     uint64
+	line     atomic.Uint64 // as the last connection that was made has found it
 	blobs    *blob.Meter
 	tally    mailstore.Tally
 	codec    *incoming.Codec
@@ -132,11 +133,7 @@ func (s *Store) configure(c *pgxpool.Config) {
 			c.ConnConfig.RuntimeParams[name] = value
 		}
 	}
-	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		// Without it PostgreSQL acknowledges what a crash may lose.
-		_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
-		return err
-	}
+	c.AfterConnect = s.greet
 }
 
 // identify reads who this store is, or decides it.
@@ -148,7 +145,8 @@ func (s *Store) identify(ctx context.Context) error {
 	var is membership
 	if err := s.session(ctx, func(c *pgx.Conn) error {
 		return send(ctx, c, []stmt{
-			{sql: `INSERT INTO store (one, system, line) SELECT 1, $1, $2 WHERE NOT EXISTS (SELECT FROM store) ON CONFLICT DO NOTHING`, args: []any{id[:], positive(line)}},
+			{sql: `INSERT INTO store (one, system, line, life) SELECT 1, $1, $2, ` + lifeQuery + ` WHERE NOT EXISTS (SELECT FROM store) ON CONFLICT DO NOTHING`,
+				args: []any{id[:], positive(line)}},
 			{sql: `SELECT system, line, shard, directory, current_setting('fsync') FROM store`, scan: func(r pgx.Rows) error {
 				return r.Scan(&system, &number, &is.shard, &is.directory, &fsync)
 			}},
@@ -157,7 +155,7 @@ func (s *Store) identify(ctx context.Context) error {
 		return err
 	}
 	copy(s.system[:], system)
-	s.line = uint64(number)
+	s.line.Store(uint64(number))
 	if fsync != "on" {
 		s.o.Log.Warn().Msg("PostgreSQL runs with fsync off: a crash may lose acknowledged mail")
 	}

@@ -27,6 +27,7 @@ type tx struct {
 	c     *pgx.Conn
 	guess bool
 	now   time.Time
+	line  uint64
 
 	boxes []*box          // locked, or as known
 	acct  *account        // locked; nil in a guess

@@ -46,7 +46,8 @@ type Server struct {
 // where Debian puts them.
 func binDir() (string, error) {
 	if p, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(p), nil
+		p, err = filepath.EvalSymlinks(p) // to where the other programs are
+		return filepath.Dir(p), err
 	}
 	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(dirs) == 0 {
@@ -93,6 +94,44 @@ func Start(settings ...string) (_ *Server, err error) {
 		return nil, err
 	}
 	return s, s.Run()
+}
+
+// Tool returns a command that runs one of PostgreSQL's client programs, such as
+// pg_dump, against the server.
+func (s *Server) Tool(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.bin, program), args...)
+	cmd.Dir, cmd.SysProcAttr = s.dir, s.attr
+	cmd.Env = append(os.Environ(), "PGHOST=127.0.0.1", "PGPORT="+strconv.Itoa(s.port), "PGUSER=starling", "PGPASSWORD="+s.password)
+	return cmd
+}
+
+// Standby makes a streaming standby of a running server and starts it. "SELECT
+// pg_promote()" ends its being one. Settings are as for Start.
+func (s *Server) Standby(settings ...string) (_ *Server, err error) {
+	b := &Server{bin: s.bin, password: s.password, attr: s.attr, settings: settings}
+	if b.dir, err = os.MkdirTemp("", "starling-postgres-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	if c := s.attr.Credential; c != nil {
+		if err := os.Chown(b.dir, int(c.Uid), int(c.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	if out, err := s.Tool("pg_basebackup", "-D", b.data(), "-R", "-c", "fast", "--no-sync").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("pg_basebackup: %w: %s", err, out)
+	}
+	if b.port, err = freePort(); err != nil {
+		return nil, err
+	}
+	if b.log, err = os.Create(filepath.Join(b.dir, "log")); err != nil {
+		return nil, err
+	}
+	return b, b.Run()
 }
 
 // drop has the server run as another user than root.
@@ -180,7 +219,7 @@ func (s *Server) ready() error {
 	deadline := time.After(startTime)
 	for {
 		b, _ := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
-		if lines := strings.Split(string(b), "\n"); len(lines) >= 8 && strings.TrimSpace(lines[7]) == "ready" && lines[0] == strconv.Itoa(s.cmd.Process.Pid) {
+		if lines := strings.Split(string(b), "\n"); len(lines) >= 8 && slices.Contains([]string{"ready", "standby"}, strings.TrimSpace(lines[7])) && lines[0] == strconv.Itoa(s.cmd.Process.Pid) {
 			return nil
 		}
 		select {
