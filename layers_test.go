@@ -69,10 +69,13 @@ var layers = map[string][]string{
 	"mailstore/storetest": {"mailbox", "mailstore", "message"},
 	"mailstore/memory":    {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
 
+	// A client of any IMAP servers.
+	"probe": {},
+
 	// The composition root: the only importer of back ends.
 	"cmd/imapd": {"mailbox", "config", "msn", "message", "eventbus", "mailstore", "quota", "search", "auth", "blob", "tracker",
 		"cluster", "blob/fs", "blob/s3", "mailstore/sqlite", "mailstore/postgres", "mailstore/sharded", "mailstore/upstream",
-		"imapserver", "imapserver/wire", "imapserver/park", "imapserver/stream", "lmtp", "admin", "admin/monitor", "transfer"},
+		"imapserver", "imapserver/wire", "imapserver/park", "imapserver/stream", "lmtp", "admin", "admin/monitor", "transfer", "probe"},
 
 	// These see the server from outside.
 	"e2e":   {},
@@ -85,8 +88,8 @@ var foreign = map[string][]string{
 	"github.com/hashicorp/memberlist":           {"cluster"},
 	"github.com/emersion/go-imap/v2/imapclient": {"mailstore/upstream"},
 	"github.com/emersion/go-imap/v2/imapserver": {},
-	"github.com/emersion/go-imap/client":        {},
-	"github.com/emersion/go-imap-idle":          {},
+	"github.com/emersion/go-imap/client":        {"probe"},
+	"github.com/emersion/go-imap-idle":          {"probe"},
 	"github.com/emersion/go-smtp":               {"lmtp"},
 	"github.com/BurntSushi/toml":                {"config"},
 	"github.com/spf13/cobra":                    {"cmd/imapd"},

@@ -16,7 +16,7 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
-// Exit codes. deliver has those of sysexits.h instead.
+// Exit codes. deliver has those of sysexits.h instead, and probe its own.
 const (
 	exitFailure = 1
 	exitUsage   = 2
@@ -84,12 +84,12 @@ func (a *app) root() *cobra.Command {
 		Short: "Starling, an IMAP server",
 		Long: `Starling, an IMAP server.
 
-All commands but serve, version and check-config work on the users and their mail.
-They ask the running server to, through its control socket, or do it
+All commands but serve, probe, version and check-config work on the users and their
+mail. They ask the running server to, through its control socket, or do it
 themselves where none is running.
 
 Exit codes: 0 success; 1 failure; 2 wrong usage; 3 a check found faults.
-deliver has those of sysexits.h.`,
+deliver has those of sysexits.h, and probe its own.`,
 		Example: `  imapd serve --quickstart
   imapd serve --config /etc/imapd/config.toml
   imapd user add alice@example.org --random`,
@@ -102,7 +102,7 @@ deliver has those of sysexits.h.`,
 	}
 	root.PersistentFlags().StringVarP(&a.configFile, "config", "c", file, "configuration `file`; also by "+configVariable)
 	root.AddCommand(a.serveCommand(), a.checkConfigCommand(), a.userCommand(), a.quotaCommand(), a.importCommand(),
-		a.exportCommand(), a.deliverCommand(), a.checkStoreCommand(), a.backupCommand(), a.clusterCommand(), a.versionCommand())
+		a.exportCommand(), a.deliverCommand(), a.checkStoreCommand(), a.backupCommand(), a.clusterCommand(), a.probeCommand(), a.versionCommand())
 	a.noteBegin(root)
 	return root
 }

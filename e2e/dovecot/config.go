@@ -16,6 +16,7 @@ type configuration struct {
 	Location              string
 	Internal, Login, Mail string // system users
 	Hibernate             string
+	NoIdle                bool
 	Clients, Processes    int // most connections, most processes of a service
 	Reuse                 int
 }
@@ -92,6 +93,9 @@ service imap-hibernate {
 }
 protocol imap {
   imap_hibernate_timeout = {{.Hibernate}}
+{{- if .NoIdle}}
+  imap_capability = IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE LITERAL+ UIDPLUS NAMESPACE CHILDREN SPECIAL-USE CONDSTORE QRESYNC
+{{- end}}
 }
 `))
 

@@ -28,6 +28,7 @@ type Config struct {
 	Format    string        // "maildir" (the default) or "sdbox"
 	Hibernate time.Duration // imap_hibernate_timeout, whole seconds; 0: no hibernation
 	Clients   int           // most connections at a time; 0: 1,000
+	NoIdle    bool          // IDLE is not announced
 	Reuse     int           // connections that an imap process serves, one after the other; 0: 1
 }
 
@@ -78,7 +79,7 @@ func start(ctx context.Context, c Config, dir string) (*Server, error) {
 	s := &Server{dir: dir}
 	processes := max(c.Clients, 1000)
 	f := configuration{
-		Dir: dir, Hibernate: seconds(c.Hibernate), Reuse: max(c.Reuse, 1),
+		Dir: dir, Hibernate: seconds(c.Hibernate), NoIdle: c.NoIdle, Reuse: max(c.Reuse, 1),
 		Clients: processes + 100, Processes: processes, // each process is a client of auth and anvil
 	}
 	var err error
