@@ -58,10 +58,10 @@ func TestReady(t *testing.T) {
 // answer is asked no second time before it has.
 func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var asked int
+		var asked atomic.Int32
 		answer := make(chan error)
 		p := newProbe(func(context.Context) error {
-			asked++
+			asked.Add(1)
 			return <-answer // it does not look at its context
 		}, 2*time.Second, time.Second)
 		defer p.close()
@@ -77,8 +77,8 @@ func TestProbe(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := p.ask(t.Context()); err != nil || asked != 1 {
-			t.Errorf("asked %d times, then %v", asked, err)
+		if err := p.ask(t.Context()); err != nil || asked.Load() != 1 {
+			t.Errorf("asked %d times, then %v", asked.Load(), err)
 		}
 
 		time.Sleep(time.Second) // the answer is old now
@@ -87,8 +87,8 @@ func TestProbe(t *testing.T) {
 				t.Errorf("a store that is silent: %v", err)
 			}
 		}
-		if asked != 2 {
-			t.Errorf("asked %d times, want 2", asked)
+		if n := asked.Load(); n != 2 {
+			t.Errorf("asked %d times, want 2", n)
 		}
 		gone, leave := context.WithCancel(t.Context())
 		leave()
@@ -98,8 +98,8 @@ func TestProbe(t *testing.T) {
 		away := errors.New("away")
 		answer <- away
 		synctest.Wait()
-		if err := p.ask(t.Context()); err != away || asked != 2 {
-			t.Errorf("asked %d times, then %v", asked, err)
+		if err := p.ask(t.Context()); err != away || asked.Load() != 2 {
+			t.Errorf("asked %d times, then %v", asked.Load(), err)
 		}
 	})
 }
