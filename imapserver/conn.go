@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -36,7 +37,8 @@ type conn struct {
 	idle    string   // tag of the IDLE in progress, or empty
 	bad     int      // commands answered with BAD before login
 	ended   bool
-	counted standing // in the Server's counters
+	counted standing    // in the Server's counters
+	leaving atomic.Bool // set by Server.Drain: end before the next command
 
 	// began is when the connection began or the last command was complete; spoke is when
 	// something was last written in IDLE. The timers count from them.
@@ -103,6 +105,9 @@ func (c *conn) serve(why park.Reason) error {
 		c.spot.Pending() // what comes from now on wakes again
 		if c.srv.closing.Err() != nil {
 			return errClosing
+		}
+		if c.leaving.Load() {
+			return errDrained
 		}
 		if err := c.timers(); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,10 @@ type Server struct {
 	slots     chan struct{} // one for each connection
 	connected atomic.Uint64 // numbers connections for the log
 	counters  counters
+
+	mu        sync.Mutex
+	listeners map[*listener]struct{} // that are served
+	draining  bool                   // see Drain
 }
 
 // New returns a Server.
@@ -89,5 +94,5 @@ func New(o Options) *Server {
 	if o.Trusted == nil {
 		o.Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
-	return &Server{o: o, slots: make(chan struct{}, o.MaxConnections)}
+	return &Server{o: o, slots: make(chan struct{}, o.MaxConnections), listeners: make(map[*listener]struct{})}
 }

@@ -23,6 +23,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer abort()
 
 	l := &listener{Listener: ln, srv: s, conns: make(map[*conn]struct{})}
+	s.mu.Lock()
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.listeners, l)
+	}()
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		log := s.o.Log.With().Uint64("conn", s.connected.Add(1)).Logger()
 		return &session{srv: s, ctx: work, conn: c.Conn().(*conn), smtp: c, log: log}, nil
@@ -95,10 +103,39 @@ func (l *listener) Accept() (net.Conn, error) {
 			defer l.mu.Unlock()
 			delete(l.conns, c)
 		}
-		l.mu.Lock()
-		l.conns[c] = struct{}{}
-		l.mu.Unlock()
+		if !l.admit(c) {
+			l.refuse(c, "421 4.3.2 This server is being taken out of service\r\n")
+			<-l.srv.slots
+			continue
+		}
 		return c, nil
+	}
+}
+
+// admit notes a connection that is going to be served, unless there are to be no more.
+func (l *listener) admit(c *conn) bool {
+	l.srv.mu.Lock()
+	defer l.srv.mu.Unlock()
+	if l.srv.draining {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[c] = struct{}{}
+	return true
+}
+
+// Drain makes the Server refuse new connections, and end those that there are when no message is under way (421); or, with false,
+// accept them again.
+func (s *Server) Drain(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = on
+	if !on {
+		return
+	}
+	for l := range s.listeners {
+		l.stop()
 	}
 }
 

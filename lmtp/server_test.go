@@ -319,3 +319,32 @@ func TestListenerFails(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// TestDrain: who has no message under way goes, nobody new is served, what is being sent
+// is taken in; and then the server serves again.
+func TestDrain(t *testing.T) {
+	s := newTestServer(t, nil)
+	sending, waiting := s.talk(t), s.talk(t)
+	sending.begin("alice@example.org")
+	sending.send("DATA\r\n")
+	sending.expect("354 ")
+	s.Drain(true)
+	waiting.expect("421 4.3.2 ")
+	waiting.end()
+	late := &dialogue{t: t, Conn: s.dial(t)}
+	late.r = bufio.NewReader(late)
+	late.expect("421 4.3.2 ")
+	late.end()
+	sending.send("Subject: a\r\n\r\nb\r\n.\r\n")
+	sending.expect("250 2.0.0 ")
+	sending.expect("421 4.3.2 ")
+	sending.end()
+	if n := len(s.store.delivered("alice", "INBOX")); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+	s.Drain(false)
+	s.talk(t)
+	if n := len(s.slots); n != 1 {
+		t.Errorf("%d connections are counted, want 1", n)
+	}
+}

@@ -160,6 +160,9 @@ func (s *Spot) Park(deadline time.Time) bool {
 	return true
 }
 
+// Parked reports whether the connection has no owner just now. Any goroutine may ask; the answer may be old when it comes.
+func (s *Spot) Parked() bool { return s.state.Load()&parked != 0 }
+
 // fire ends the Park of that number, if it has not ended yet.
 func (s *Spot) fire(number uint32, why Reason) {
 	old := uint64(number)<<parkShift | parked
