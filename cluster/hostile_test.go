@@ -32,6 +32,11 @@ func TestKeyRotation(t *testing.T) {
 			}
 		}
 		awaitStreams(t, all...)
+		for _, m := range all {
+			await(t, "the others' keys", func() bool {
+				return !slices.ContainsFunc(m.Members(), func(o Member) bool { return !slices.Equal(o.Keys, fingerprints(keys)) })
+			})
+		}
 		all[0].publish(id, mailbox.ModSeq(step+1))
 		w.await(t, mailbox.ModSeq(step+1))
 	}

@@ -18,10 +18,11 @@ type Member struct {
 	Gossip   netip.AddrPort // where it gossips
 	Stream   string         // where it takes streams, host:port; empty: it takes none
 	Version  string
-	Codecs   []string // that it reads
-	Draining bool     // it is about to leave: it takes no new clients
-	Interest bool     // it sends others what they listen to only
-	Self     bool     // it is this node
+	Codecs   []string      // that it reads
+	Draining bool          // it is about to leave: it takes no new clients
+	Interest bool          // it sends others what they listen to only
+	Self     bool          // it is this node
+	Keys     []Fingerprint // that it accepts, the one in use first; none: it is of a version that does not tell
 
 	meta meta
 }
@@ -89,7 +90,7 @@ func describe(name string, gossip netip.AddrPort, meta []byte) (Member, error) {
 		return Member{}, errMeta
 	}
 	member := Member{
-		Name: name, Instance: about.instance, Gossip: gossip, Version: about.version, Draining: about.draining, Interest: about.interest, meta: about,
+		Name: name, Instance: about.instance, Gossip: gossip, Version: about.version, Draining: about.draining, Interest: about.interest, Keys: about.keys, meta: about,
 	}
 	if about.stream != "" {
 		host, port, err := net.SplitHostPort(about.stream)

@@ -35,9 +35,10 @@ type meta struct {
 	codecs   []codec.Codec // that it reads
 	version  string        // of the program, for people
 	stream   string        // host:port for streams; without a host, that of its gossip
+	keys     []Fingerprint // that it accepts, the one that it uses first; none: it does not tell
 }
 
-// append writes m: the version, the instance, a byte of flags, and texts each after a byte of length.
+// append writes m: the version, the instance, a byte of flags, and texts each after a byte of length, the keys as one.
 func (m *meta) append(dst []byte) []byte {
 	dst = append(dst, metaVersion)
 	dst = binary.BigEndian.AppendUint64(dst, m.instance)
@@ -53,7 +54,12 @@ func (m *meta) append(dst []byte) []byte {
 		dst = append(dst, byte(c))
 	}
 	dst = append(append(dst, byte(len(m.version))), m.version...)
-	return append(append(dst, byte(len(m.stream))), m.stream...)
+	dst = append(append(dst, byte(len(m.stream))), m.stream...)
+	dst = append(dst, byte(len(m.keys)*len(Fingerprint{})))
+	for _, k := range m.keys {
+		dst = append(dst, k[:]...)
+	}
+	return dst
 }
 
 // parseMeta reads what append wrote, and passes over what a newer node adds.
@@ -75,6 +81,16 @@ func parseMeta(b []byte) (m meta, err error) {
 		m.codecs = append(m.codecs, codec.Codec(c))
 	}
 	m.version, m.stream = string(text(maxVersion)), string(text(maxAddress))
+	if len(b) > 0 { // older nodes do not say it
+		const size = len(Fingerprint{})
+		keys := text(maxKeys * size)
+		if err != nil || len(keys)%size != 0 {
+			return meta{}, errMeta
+		}
+		for k := range slices.Chunk(keys, size) {
+			m.keys = append(m.keys, Fingerprint(k))
+		}
+	}
 	if err != nil {
 		return meta{}, err
 	}

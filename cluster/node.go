@@ -94,7 +94,7 @@ func (n *Node) Start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	about := &meta{instance: n.instance, codecs: []codec.Codec{codec.MessagePack, codec.JSON}, version: n.o.Version, interest: n.o.Interest}
+	about := &meta{instance: n.instance, codecs: []codec.Codec{codec.MessagePack, codec.JSON}, version: n.o.Version, interest: n.o.Interest, keys: fingerprints(n.o.Keys)}
 	if n.o.Lanes.has(Streams) {
 		if about.stream, err = n.network.Listen(ctx); err != nil {
 			return err
@@ -147,10 +147,19 @@ func (n *Node) Drain(on bool) error {
 	if !n.started.Load() {
 		return errNotStarted
 	}
-	m := *n.about.Load()
-	m.draining = on
-	n.about.Store(&m)
-	return n.network.Update(n.times.timeout)
+	return n.tell(func(m *meta) { m.draining = on })
+}
+
+// tell changes what the others are told of this node.
+func (n *Node) tell(change func(*meta)) error {
+	for {
+		old := n.about.Load()
+		m := *old
+		change(&m)
+		if n.about.CompareAndSwap(old, &m) {
+			return n.network.Update(n.times.timeout)
+		}
+	}
 }
 
 // SetKeys exchanges the cluster's keys: the first is used from now on, all are accepted. Streams that rest on others are
@@ -164,6 +173,9 @@ func (n *Node) SetKeys(keys []Key) error {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	n.log.Info().Int("keys", len(keys)).Int("closed", closed).Msg("the cluster's keys were exchanged")
+	if err := n.tell(func(m *meta) { m.keys = fingerprints(keys) }); err != nil {
+		n.log.Info().Err(err).Msg("the others do not know yet which keys this node has")
+	}
 	return nil
 }
 

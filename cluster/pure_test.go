@@ -159,8 +159,12 @@ func TestBothEndsProveTheKey(t *testing.T) {
 
 func TestMeta(t *testing.T) {
 	m := meta{instance: 1 << 63, draining: true, codecs: []codec.Codec{codec.MessagePack, codec.JSON}, version: strings.Repeat("v", maxVersion), stream: strings.Repeat("s", maxAddress)}
+	older := len(m.append(nil)) - 1 // without keys
+	for range maxKeys {
+		m.keys = append(m.keys, NewKey().Fingerprint())
+	}
 	b := m.append(nil)
-	if len(b) > 256 {
+	if len(b) > 512 { // memberlist's limit
 		t.Errorf("%d bytes", len(b))
 	}
 	for _, b := range [][]byte{b, append(b, "from a newer node"...)} {
@@ -169,7 +173,11 @@ func TestMeta(t *testing.T) {
 		}
 	}
 	for n := range len(b) {
-		if _, err := parseMeta(b[:n]); err == nil {
+		if got, err := parseMeta(b[:n]); n == older {
+			if err != nil || got.keys != nil || got.stream != m.stream {
+				t.Errorf("an older node: %v, %+v", err, got)
+			}
+		} else if err == nil {
 			t.Errorf("%d of %d bytes are accepted", n, len(b))
 		}
 	}
@@ -182,7 +190,9 @@ func TestMeta(t *testing.T) {
 }
 
 func FuzzMeta(f *testing.F) {
-	f.Add((&meta{instance: 7, codecs: []codec.Codec{codec.JSON}, version: "1", stream: ":7947"}).append(nil))
+	f.Add((&meta{instance: 7, codecs: []codec.Codec{codec.JSON}, version: "1", stream: ":7947", keys: []Fingerprint{{1}, {2}}}).append(nil))
+	half := (&meta{instance: 7}).append(nil)
+	f.Add(append(half[:len(half)-1], 1, 1)) // an eighth of a key
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parseMeta(b)
 		if err != nil {
