@@ -22,11 +22,12 @@ type plan struct {
 
 // A spot is where a node runs, and where the others find it.
 type spot struct {
-	place            *node.Place // nil: here
-	binary           string      // "": the one under test
-	gossip, stream   string      // addresses to listen on
-	viaGossip        string      // addresses that the others are told, if they are not those
-	viaStream, codec string
+	place          *node.Place // nil: here
+	binary         string      // "": the one under test
+	gossip, stream string      // addresses to listen on
+	viaGossip      string      // addresses that the others are told, if they are not those
+	viaStream      string
+	settings       node.Settings // of this node besides
 }
 
 // startPostgres starts a throw-away PostgreSQL for the time of the test.
@@ -86,13 +87,14 @@ func (p plan) start(t *testing.T) []*node.Node {
 			"enabled": true, "name": fmt.Sprint("n", i+1), "keys_file": keys, "gossip": s.gossip, "stream": s.stream,
 			"join": join, "profile": "local", "repair_interval": p.repair,
 		}
-		for key, value := range map[string]string{"advertise_gossip": s.viaGossip, "advertise_stream": s.viaStream, "codec": s.codec} {
+		for key, value := range map[string]string{"advertise_gossip": s.viaGossip, "advertise_stream": s.viaStream} {
 			if value != "" {
 				cluster[key] = value
 			}
 		}
 		settings := maps.Clone(p.settings)
 		settings["cluster"] = cluster
+		maps.Copy(settings, s.settings)
 		program := s.binary
 		if program == "" {
 			program = binary

@@ -100,9 +100,9 @@ func (c Codec) AppendEvent(dst []byte, e *mailbox.Event) ([]byte, error) {
 
 func (c Codec) appendEvent(dst []byte, e *mailbox.Event) []byte {
 	if c == JSON {
-		return appendJSONEvent(dst, e)
+		return c.nextVersion(appendJSONEvent(dst, e), len(dst))
 	}
-	return appendPackedEvent(dst, e)
+	return c.nextVersion(appendPackedEvent(dst, e), len(dst))
 }
 
 // Fits says how many of events, written by AppendEvent, go into one frame of about size bytes, which is MaxFrame at most: one at least, if there is

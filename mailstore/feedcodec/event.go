@@ -1,6 +1,7 @@
 // Package feedcodec is the form in which back ends that keep mail themselves
 // write events into their feeds and sets of UIDs into their expunge logs. What
-// is written stays: a later version reads what an earlier one wrote.
+// is written stays: a later version reads what an earlier one wrote. An earlier one reads what a later one wrote, as nodes of both
+// run together: what is new has a kind or a flag of its own and comes last in an event.
 package feedcodec
 
 import (
@@ -43,7 +44,7 @@ func Encode(e mailbox.Event) []byte {
 	if len(b) > maxEvent && e.Change != nil {
 		b = appendEvent(nil, truncated(e))
 	}
-	return b
+	return nextVersion(b)
 }
 
 // appendEvent writes e. The mailbox, account and kind of a Change are the event's.
@@ -103,7 +104,8 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// Decode reads what Encode wrote. Its error is ErrEncoding.
+// Decode reads what Encode wrote, here or in a later version, whose kinds of events may be others than those that package mailbox
+// knows. Its error is ErrEncoding.
 func Decode(b []byte) (e mailbox.Event, err error) {
 	d := &decoder{b: b}
 	if d.octet() != eventVersion {
@@ -128,7 +130,7 @@ func Decode(b []byte) (e mailbox.Event, err error) {
 		e.Change = d.change()
 		e.Change.Mailbox, e.Change.Account, e.Change.Truncated = e.Mailbox, e.Account, flags&eventTruncated != 0
 	}
-	if d.failed || len(d.b) > 0 {
+	if d.failed { // what is left is of a later version
 		return mailbox.Event{}, ErrEncoding
 	}
 	return e, nil
