@@ -129,7 +129,7 @@ func (r *repair) chosen(events []mailbox.Event) []mailbox.Event {
 	return list
 }
 
-// reload lets everybody start again, because the feed does not say what happened. The cursor is taken before: what comes after it
+// reload lets everybody compare with the store what they have, because the feed does not say what happened. The cursor is taken before: what comes after it
 // may be told twice, but nothing is missed.
 func (r *repair) reload(ctx context.Context) error {
 	cursor, err := r.feed.End(ctx)
@@ -139,8 +139,8 @@ func (r *repair) reload(ctx context.Context) error {
 	r.cursor = cursor
 	r.recent.forget()
 	r.reloads.Add(1)
-	r.log.Warn().Msg("the feed does not reach back to where this node was: everything is loaded again")
-	r.receiver.Lost()
+	r.log.Warn().Msg("the feed does not reach back to where this node was: everything is compared with the store")
+	r.receiver.Compare()
 	r.ended()
 	return nil
 }

@@ -125,6 +125,7 @@ type receiver struct {
 
 func (r *receiver) Receive(events []mailbox.Event) { r.events <- events }
 func (r *receiver) Lost(...eventbus.Key)           { r.lost <- struct{}{} }
+func (r *receiver) Compare()                       { r.lost <- struct{}{} }
 
 // TestRepair shows when the feed is read, and what happens when it cannot be.
 func TestRepair(t *testing.T) {

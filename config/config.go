@@ -240,6 +240,8 @@ type EventBus struct {
 type Tracker struct {
 	Budget  Size          `toml:"budget" min:"1MiB" max:"1TiB"`
 	GapWait time.Duration `toml:"gap_wait" min:"1ms" max:"10s"`
+
+	CompareRate int `toml:"compare_rate" min:"1" max:"100000"` // mailboxes a second
 }
 
 // The ways that events go to other nodes.

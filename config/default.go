@@ -95,7 +95,7 @@ func Default() *Config {
 			{Name: "Trash", Use: `\Trash`},
 		}},
 		EventBus: EventBus{Delivery: "mixed", QueueLimit: 1024},
-		Tracker:  Tracker{Budget: 256 << 20, GapWait: 50 * time.Millisecond},
+		Tracker:  Tracker{Budget: 256 << 20, GapWait: 50 * time.Millisecond, CompareRate: 500},
 		Cluster: Cluster{
 			ClusterName:    "starling",
 			KeysFile:       "cluster.keys",

@@ -17,9 +17,13 @@ func (b *Bus) call(l *Listener, events []mailbox.Event) {
 	b.stats.delivered.Add(uint64(len(events)))
 }
 
-// tellLost tells l that it lost events.
-func (b *Bus) tellLost(l *Listener) {
+// tellLost tells l that it lost events, some or all.
+func (b *Bus) tellLost(l *Listener, all bool) {
 	defer b.recovered(l)
+	if all && l.Compare != nil {
+		l.Compare()
+		return
+	}
 	b.log.Warn().Str("listener", l.Name).Msg("event listener starts again: events were lost")
 	if l.Lost != nil {
 		l.Lost()

@@ -14,7 +14,7 @@
 //   - A listener that is too slow is told that it lost events, and memory stays bounded ("TooSlow").
 //   - Each listener gets what one publisher publishes in that order ("Order").
 //   - What one node publishes reaches the listeners of the others, each once and in order, as long as the Transport loses
-//     nothing ("EachNode", "ManyNodes"); what a Transport lost, the listeners are told of ("LostAll", "LostKeys").
+//     nothing ("EachNode", "ManyNodes"); what a Transport lost, the listeners are told of ("LostAll", "LostKeys", "CompareAll").
 //   - A local listener handles what its own node published, a cluster listener everything, one for all accounts everything but Changes, once
 //     ("Local", "Cluster", "AllAccounts", "Whole").
 //   - A Selective Transport knows what is listened to ("TestSelective").

@@ -70,6 +70,10 @@ type Listener struct {
 	// other nodes were lost on their way. Whatever it missed is in the store by now; events that come later are handled after it.
 	Lost func()
 
+	// Compare, if set, is called instead of Lost when it is not even known that what the listener has was right: the store does not remember
+	// what it missed, or is another one, restored from a backup. Many listeners are told at once.
+	Compare func()
+
 	queue atomic.Pointer[queue] // made for the first event that must wait
 }
 

@@ -11,6 +11,7 @@ type queue struct {
 	mu      sync.Mutex
 	waiting []item
 	lost    bool // events were dropped and the listener has not been told
+	all     bool // with lost: it must compare everything
 	working bool
 }
 
@@ -37,12 +38,13 @@ func (b *Bus) enqueue(t *entry, events []mailbox.Event) {
 	b.serve(t.l, q)
 }
 
-// enqueueLost lets t be told that it lost events.
-func (b *Bus) enqueueLost(t *entry) {
+// enqueueLost lets t be told that it lost events, some or all.
+func (b *Bus) enqueueLost(t *entry, all bool) {
 	q := t.l.line()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	b.drop(q)
+	q.all = q.all || all
 	b.serve(t.l, q)
 }
 
@@ -77,8 +79,8 @@ func (b *Bus) drain(l *Listener, q *queue) {
 	var events []mailbox.Event
 	for {
 		q.mu.Lock()
-		waiting, lost := q.waiting, q.lost
-		q.waiting, q.lost = nil, false
+		waiting, lost, all := q.waiting, q.lost, q.all
+		q.waiting, q.lost, q.all = nil, false, false
 		if len(waiting) == 0 && !lost {
 			q.working = false
 			q.mu.Unlock()
@@ -88,7 +90,7 @@ func (b *Bus) drain(l *Listener, q *queue) {
 
 		b.stats.queued.Add(-int64(len(waiting)))
 		if lost {
-			b.tellLost(l)
+			b.tellLost(l, all)
 		}
 		events = events[:0]
 		for _, it := range waiting {

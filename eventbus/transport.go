@@ -37,6 +37,9 @@ type Receiver interface {
 
 	// Lost says that events may have been lost: of the keys, or, without any, of all.
 	Lost(keys ...Key)
+
+	// Compare says that anything may have been lost, and that the store does not remember what, or has become another one.
+	Compare()
 }
 
 // Connect gives t everything that is published from now on, until disconnect is called; a Send in progress is not waited for. A Selective one
@@ -113,7 +116,12 @@ func (b *Bus) Receive(events []mailbox.Event) {
 
 // Lost implements Receiver: the listeners on the keys, or all but the local ones, and those without keys in any case, are
 // told so and drop what waits for them. An async listener is told by the goroutine that serves it.
-func (b *Bus) Lost(keys ...Key) {
+func (b *Bus) Lost(keys ...Key) { b.lost(keys, false) }
+
+// Compare implements Receiver: all listeners but the local ones are told, by Compare or Lost, and drop what waits for them.
+func (b *Bus) Compare() { b.lost(nil, true) }
+
+func (b *Bus) lost(keys []Key, all bool) {
 	if !b.work.enter() {
 		return
 	}
@@ -122,9 +130,9 @@ func (b *Bus) Lost(keys ...Key) {
 		switch {
 		case t.refs.Load() == 0: // closed since
 		case b.sync(t.l):
-			b.tellLost(t.l)
+			b.tellLost(t.l, all)
 		default:
-			b.enqueueLost(t)
+			b.enqueueLost(t, all)
 		}
 	}
 }

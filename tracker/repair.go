@@ -51,7 +51,10 @@ func (t *tracker) lookAgain(announced <-chan struct{}) {
 	t.set.background.run(func() {
 		select {
 		case <-announced:
-			t.lost()
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.stale = true
+			t.mend(0)
 		case <-t.set.background.ctx.Done():
 		}
 	})

@@ -19,6 +19,9 @@ const DefaultGapWait = 50 * time.Millisecond
 // DefaultBudget is the memory for what nobody watches, in bytes, unless Options say otherwise.
 const DefaultBudget = 64 << 20
 
+// DefaultCompareRate is how many mailboxes a second are compared with the store, unless Options say otherwise.
+const DefaultCompareRate = 500
+
 // A Source is what trackers need of a mailstore.Store, which see.
 type Source interface {
 	Snapshot(ctx context.Context, box mailbox.ID) (*mailstore.Snapshot, error)
@@ -35,7 +38,9 @@ type Options struct {
 	// Budget is the memory in bytes for trackers of mailboxes that nobody watches any more, and for flag caches of all. What was not used
 	// for longest goes first. 0: DefaultBudget.
 	Budget int64
-	Log    zerolog.Logger
+	// CompareRate is how many mailboxes a second are read from the store at most when all that are watched must be compared with it. 0: DefaultCompareRate.
+	CompareRate int
+	Log         zerolog.Logger
 }
 
 // A Watcher is who must be told that there may be news for a View.
@@ -50,6 +55,7 @@ type Watcher interface {
 type Set struct {
 	Options
 	background background
+	comparison comparison
 	counters   counters
 
 	mu       sync.Mutex
@@ -64,6 +70,9 @@ func New(o Options) *Set {
 	}
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget
+	}
+	if o.CompareRate <= 0 {
+		o.CompareRate = DefaultCompareRate
 	}
 	s := &Set{Options: o, trackers: make(map[mailbox.ID]*tracker)}
 	s.background.start()

@@ -40,6 +40,7 @@ type tracker struct {
 	stale     bool           // something of unknown ModSeq was lost
 	diff      bool           // only a Snapshot will do
 	repairing bool           // a goroutine is about to mend it
+	inLine    bool           // it waits for the comparison of all
 	heard     mailbox.ModSeq // highest known to exist, in this line
 	early     []*mailbox.Change
 
@@ -60,7 +61,7 @@ func newTracker(s *Set, box mailbox.ID) *tracker {
 	t := &tracker{set: s, box: box}
 	t.listener = eventbus.Listener{
 		Name: "tracker", Scope: eventbus.Mailbox, Delivery: eventbus.Sync,
-		Handle: t.handle, Lost: t.lost,
+		Handle: t.handle, Lost: t.lost, Compare: t.compareLater,
 	}
 	t.registration = s.Bus.Listen(&t.listener, eventbus.MailboxKey(box))
 	return t

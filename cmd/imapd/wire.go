@@ -104,7 +104,8 @@ func (n *node) newLMTP(c *config.Config) (*lmtp.Server, error) {
 
 // newIMAP makes the IMAP server; the caller closes the trackers after it.
 func (n *node) newIMAP(c *config.Config, certs *stream.Certificates) (*imapserver.Server, *tracker.Set, error) {
-	trackers := tracker.New(tracker.Options{Store: n.store, Bus: n.bus, GapWait: c.Tracker.GapWait, Budget: int64(c.Tracker.Budget), Log: n.log})
+	trackers := tracker.New(tracker.Options{Store: n.store, Bus: n.bus, GapWait: c.Tracker.GapWait, Budget: int64(c.Tracker.Budget),
+		CompareRate: c.Tracker.CompareRate, Log: n.log})
 	n.auth = n.newAuthenticator(c)
 	o := imapserver.Options{Store: n.store, Trackers: trackers, Auth: n.auth, Settings: settings(c), Log: n.log}
 	if certs != nil {

@@ -117,6 +117,36 @@ func lostAll(t *testing.T, b Buses) {
 	}
 }
 
+// compareAll shows that everybody but the local listeners is told that everything must be compared, those who do not tell that from a loss as of a
+// loss; and that events that come later are handled.
+func compareAll(t *testing.T, b Buses) {
+	node := b.Nodes[0]
+	x := newBox()
+	local, _ := losses(t, node, eventbus.Local, eventbus.Sync)
+	for _, d := range []eventbus.Delivery{eventbus.Sync, eventbus.Async} {
+		n, told := losses(t, node, eventbus.AllAccounts, d)
+		r := record(eventbus.Mailbox, d)
+		compared := make(chan int, 10)
+		r.Compare = func() { compared <- len(r.all()) }
+		r.Lost = func() { t.Error("told of a loss") }
+		reg := listen(t, node, r, x.key())
+		node.Compare()
+		if n := wait(t, compared, "the comparison"); n != 0 {
+			t.Errorf("told after %d events", n)
+		}
+		wait(t, told, "the notice")
+		node.Receive([]mailbox.Event{x.change(1)})
+		r.want(t, 1)
+		reg.Close()
+		if len(compared) > 0 || n.Load() != 1 {
+			t.Error("told twice")
+		}
+	}
+	if local.Load() != 0 {
+		t.Error("a local listener was told")
+	}
+}
+
 // lostKeys shows that only the listeners on the keys, and the cluster's, are told; and that events that come later come after it.
 func lostKeys(t *testing.T, b Buses) {
 	node := b.Nodes[0]

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Buses) {
 		{"ManyNodes", manyNodes},
 		{"LostAll", lostAll},
 		{"LostKeys", lostKeys},
+		{"CompareAll", compareAll},
 	} {
 		t.Run(b.name, func(t *testing.T) { b.test(t, open(t)) })
 	}
