@@ -45,7 +45,7 @@ var layers = map[string][]string{
 	"mailstore/incoming": {"mailbox", "mailstore", "message", "blob"}, // what back ends take in alike
 	"mailstore/sqlite":   {"mailbox", "mailstore", "message", "blob", "mailstore/incoming", "blob/fs"},
 	"mailstore/postgres": {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
-	"mailstore/upstream": {"mailbox", "mailstore", "message", "blob"},
+	"mailstore/upstream": {"mailbox", "mailstore", "message", "blob", "imapserver/wire"}, // names and search keys on the wire (ADR 0006)
 	// Several databases of the back end postgres as one store (ADR 0004).
 	"mailstore/sharded": {"mailbox", "mailstore", "blob", "mailstore/incoming", "mailstore/postgres"},
 
@@ -86,7 +86,7 @@ var layers = map[string][]string{
 // below it. What is not listed may be imported anywhere.
 var foreign = map[string][]string{
 	"github.com/hashicorp/memberlist":           {"cluster"},
-	"github.com/emersion/go-imap/v2/imapclient": {"mailstore/upstream"},
+	"github.com/emersion/go-imap/v2/imapclient": {},
 	"github.com/emersion/go-imap/v2/imapserver": {},
 	"github.com/emersion/go-imap/client":        {"probe"},
 	"github.com/emersion/go-imap-idle":          {"probe"},

@@ -1,0 +1,357 @@
+package conn
+
+import (
+	"math"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/starling-mail/starling/imapserver/wire"
+)
+
+// isAtom is ATOM-CHAR (RFC 9051 §9) and what servers put into atoms all the same: "]",
+// which some flags have, and 8-bit octets.
+func isAtom(c byte) bool {
+	switch c {
+	case '(', ')', '{', '"', 0x7f:
+		return false
+	}
+	return c > ' '
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// space goes past the spaces that must be here. One is right; some servers send more.
+func (r *reader) space() {
+	r.expect(' ')
+	r.spaces()
+}
+
+func (r *reader) spaces() {
+	for r.accept(' ') {
+	}
+}
+
+// line goes past the end of a response. A lone LF will do.
+func (r *reader) line() {
+	r.spaces()
+	r.accept('\r')
+	r.expect('\n')
+}
+
+// take appends the octets for which ok holds to dst, at most Limits.Value.
+func (r *reader) take(dst []byte, ok func(byte) bool) []byte {
+	n := len(dst)
+	for {
+		c := r.peek()
+		if c == 0 || !ok(c) {
+			return dst
+		}
+		chunk := r.buf[r.pos:r.end]
+		i := 1
+		for i < len(chunk) && chunk[i] != 0 && ok(chunk[i]) {
+			i++
+		}
+		if len(dst)-n+i > r.limits.Value {
+			r.syntax("word of more than %d octets", r.limits.Value)
+			return dst
+		}
+		dst = append(dst, chunk[:i]...)
+		r.pos += i
+	}
+}
+
+// atom reads an atom. The result is valid until the next value is read.
+func (r *reader) atom() []byte {
+	r.scratch = r.take(r.scratch[:0], isAtom)
+	if len(r.scratch) == 0 {
+		r.syntax("expected a word")
+	}
+	return r.scratch
+}
+
+// keyword reads an atom in upper case.
+func (r *reader) keyword() string { return r.words.upper(r.atom()) }
+
+// number64 reads a number of 0 to 2^63-1.
+func (r *reader) number64() int64 {
+	if !isDigit(r.peek()) {
+		r.syntax("expected a number")
+		return 0
+	}
+	var n int64
+	for isDigit(r.peek()) {
+		d := int64(r.next() - '0')
+		if n > (math.MaxInt64-d)/10 {
+			r.syntax("number is too large")
+			return 0
+		}
+		n = n*10 + d
+	}
+	return n
+}
+
+// number reads a number of 0 to 2^32-1.
+func (r *reader) number() uint32 {
+	n := r.number64()
+	if n > math.MaxUint32 {
+		r.syntax("number is too large")
+		return 0
+	}
+	return uint32(n)
+}
+
+// uid reads a UID, which is never 0.
+func (r *reader) uid() imap.UID {
+	n := r.number()
+	if n == 0 {
+		r.syntax("UID is 0")
+	}
+	return imap.UID(n)
+}
+
+// literalSize reads the header of a literal: {n}, ~{n}, and the line's end.
+func (r *reader) literalSize() int64 {
+	r.accept('~')
+	r.expect('{')
+	n := r.number64()
+	r.accept('+')
+	r.expect('}')
+	r.accept('\r')
+	r.expect('\n')
+	return n
+}
+
+// appendLiteral appends the n octets of a literal, as they arrive.
+func (r *reader) appendLiteral(dst []byte, n int64) []byte {
+	r.allow(n)
+	for n > 0 && r.err == nil {
+		chunk := r.unread()
+		chunk = chunk[:min(int64(len(chunk)), n)]
+		dst = append(dst, chunk...)
+		r.pos += len(chunk)
+		n -= int64(len(chunk))
+	}
+	return dst
+}
+
+// appendString appends what a quoted string or literal says. Quoted strings may hold any
+// octets but CR, LF and NUL.
+func (r *reader) appendString(dst []byte) []byte {
+	switch r.peek() {
+	case '{', '~':
+		n := r.literalSize()
+		if n > int64(r.limits.Value) {
+			r.syntax("string of more than %d octets", r.limits.Value)
+			return dst
+		}
+		return r.appendLiteral(dst, n)
+	case '"':
+		start := len(dst)
+		for r.next(); r.err == nil; {
+			c := r.next()
+			switch c {
+			case '"':
+				return dst
+			case '\\':
+				c = r.next()
+			}
+			if c == '\r' || c == '\n' || c == 0 {
+				r.syntax("string without end")
+				return dst
+			}
+			if len(dst)-start >= r.limits.Value {
+				r.syntax("string of more than %d octets", r.limits.Value)
+				return dst
+			}
+			dst = append(dst, c)
+		}
+		return dst
+	}
+	r.syntax("expected a string")
+	return dst
+}
+
+// astring reads an atom, a quoted string or a literal. The result is valid until the next
+// value is read.
+func (r *reader) astring() []byte {
+	switch r.peek() {
+	case '"', '{', '~':
+		r.scratch = r.appendString(r.scratch[:0])
+		return r.scratch
+	}
+	return r.atom()
+}
+
+// nstring is astring, and false for NIL.
+func (r *reader) nstring() ([]byte, bool) {
+	switch r.peek() {
+	case '"', '{', '~':
+		r.scratch = r.appendString(r.scratch[:0])
+		return r.scratch, true
+	}
+	b := r.atom()
+	return b, !strings.EqualFold(string(b), "NIL")
+}
+
+// mailbox reads a mailbox name and returns it in UTF-8; false if it is no name that could be
+// sent back to the server.
+func (r *reader) mailbox(utf8 bool) (string, bool) {
+	return decodeName(r.astring(), utf8)
+}
+
+func decodeName(raw []byte, utf8 bool) (string, bool) {
+	s := string(raw)
+	if strings.EqualFold(s, "INBOX") {
+		return "INBOX", true
+	}
+	if utf8 {
+		return s, validName(s)
+	}
+	s, ok := wire.DecodeUTF7(s)
+	return s, ok && validName(s)
+}
+
+// list reads a list in parentheses and calls item at each element, which item reads.
+func (r *reader) list(item func()) {
+	r.expect('(')
+	for r.spaces(); !r.accept(')') && r.err == nil; r.spaces() {
+		at, base := r.pos, r.base
+		item()
+		if r.err == nil && r.pos == at && r.base == base {
+			r.syntax("unexpected %q in a list", r.peek())
+		}
+	}
+}
+
+// raw appends one value as it was sent: an atom, a number, a string or a list of any of
+// these, with everything that belongs to it. It reports false, and has appended
+// something useless, if that would be more than Limits.Value octets or nest deeper than
+// Limits.Depth; the value is skipped then.
+func (r *reader) raw(dst []byte) ([]byte, bool) {
+	start, depth, fits := len(dst), 0, true
+	put := func(b ...byte) {
+		if fits = fits && len(dst)-start+len(b) <= r.limits.Value; fits {
+			dst = append(dst, b...)
+		} else if r.skip -= int64(len(b)); r.skip < 0 {
+			r.syntax("value of more than %d octets", r.limits.Value)
+		}
+	}
+	for r.err == nil {
+		switch c := r.peek(); c {
+		case '(':
+			if depth++; depth > r.limits.Depth {
+				fits = false
+			}
+			put(r.next())
+			continue
+		case ')':
+			if depth--; depth < 0 {
+				r.syntax("unexpected )")
+				continue
+			}
+			put(r.next())
+		case ' ':
+			put(r.next())
+			continue
+		case '"':
+			put(r.next())
+			for r.err == nil {
+				c := r.next()
+				if c == '\r' || c == '\n' || c == 0 {
+					r.syntax("string without end")
+				}
+				put(c)
+				if c == '\\' {
+					put(r.next())
+				} else if c == '"' {
+					break
+				}
+			}
+		case '{', '~':
+			dst, fits = r.rawLiteral(dst, start, fits)
+		default:
+			n := 0
+			for ; r.err == nil && isAtom(r.peek()); n++ {
+				put(r.next())
+			}
+			if n == 0 {
+				r.syntax("expected a value")
+			}
+		}
+		if depth == 0 {
+			break
+		}
+	}
+	return dst, fits
+}
+
+// rawLiteral is raw for a literal.
+func (r *reader) rawLiteral(dst []byte, start int, fits bool) ([]byte, bool) {
+	binary := r.peek() == '~'
+	n := r.literalSize()
+	if r.err != nil {
+		return dst, false
+	}
+	e := wire.Encoder{Buf: dst}
+	e.LiteralHeader(n, binary)
+	if !fits || n > int64(r.limits.Value-(len(e.Buf)-start)) {
+		r.discard(n)
+		return dst, false
+	}
+	return r.appendLiteral(e.Buf, n), true
+}
+
+// ignore goes past one value.
+func (r *reader) ignore() { r.scratch, _ = r.raw(r.scratch[:0]) }
+
+// rest goes past what is left of a response that is not understood, with its literals.
+func (r *reader) rest() {
+	const header = 24 // octets, more than any literal's
+	var tail [header]byte
+	n := 0
+	for r.err == nil {
+		c := r.next()
+		if r.skip--; r.skip < 0 {
+			r.syntax("more than %d octets that nobody asked for", r.limits.Skip)
+		}
+		if c != '\n' {
+			tail[n%header] = c
+			n++
+			continue
+		}
+		size, ok := trailingLiteral(tail[:], n)
+		if !ok {
+			return
+		}
+		r.discard(size)
+		n = 0
+	}
+}
+
+// trailingLiteral finds the header of a literal at the end of a line, of which ring holds the
+// last octets of n, at i modulo its length.
+func trailingLiteral(ring []byte, n int) (int64, bool) {
+	line := make([]byte, 0, 24)
+	for i := max(0, n-len(ring)); i < n; i++ {
+		line = append(line, ring[i%len(ring)])
+	}
+	s := strings.TrimSuffix(string(line), "\r")
+	s, ok := strings.CutSuffix(s, "}")
+	if !ok {
+		return 0, false
+	}
+	s = strings.TrimSuffix(s, "+")
+	digits := s[strings.LastIndexByte(s, '{')+1:]
+	if len(digits) == len(s) || digits == "" || len(digits) > 19 {
+		return 0, false
+	}
+	var size int64
+	for _, c := range []byte(digits) {
+		if !isDigit(c) || size > (math.MaxInt64-9)/10 {
+			return 0, false
+		}
+		size = size*10 + int64(c-'0')
+	}
+	return size, true
+}
