@@ -71,8 +71,11 @@ func TestCompareAll(t *testing.T) {
 		synctest.Wait()
 		bus.Compare() // once more: only the first one's turn was before
 		synctest.Wait()
-		if n := snapshots(); n != 1 || len(set.comparison.line) > len(clients) {
-			t.Errorf("%d mailboxes were read at once, %d are in line", n, len(set.comparison.line))
+		set.comparison.mu.Lock()
+		waiting := len(set.comparison.line)
+		set.comparison.mu.Unlock()
+		if n := snapshots(); n != 1 || waiting > len(clients) {
+			t.Errorf("%d mailboxes were read at once, %d are in line", n, waiting)
 		}
 		// One that has just been compared hears of what comes, and so does one that has not.
 		live, late := clients[watched-1], clients[watched]
