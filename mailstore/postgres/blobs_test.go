@@ -137,7 +137,7 @@ func TestMissingBlob(t *testing.T) {
 
 // TestPieces clears away more than one step does.
 func TestPieces(t *testing.T) {
-	s := open(t, Options{MaintainEvery: time.Hour, FeedRetention: time.Microsecond})
+	s := open(t, Options{MaintainEvery: time.Hour})
 	a, _ := addAccount(t, s, "ada")
 	b, err := s.Create(t.Context(), a, "x", nil)
 	if err != nil {
@@ -158,7 +158,7 @@ func TestPieces(t *testing.T) {
 	if err := s.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"accounts", "users", "names", "mailboxes", "subscriptions", "messages", "bodies", "shared", "threads", "expunged", "feed", "dead_boxes", "dead_accounts"} {
+	for _, table := range []string{"accounts", "users", "names", "mailboxes", "subscriptions", "messages", "bodies", "shared", "threads", "expunged", "dead_boxes", "dead_accounts"} {
 		var n int
 		if err := s.pool.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil {
 			t.Fatal(err)

@@ -30,6 +30,9 @@ func (s *Store) commitGroup(group []*request) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
 	defer cancel()
 	err := s.try(ctx, group)
+	if noPart(err) && s.partFeed(ctx) == nil {
+		err = s.try(ctx, group)
+	}
 	for n := range retries {
 		if !transient(err) && !severed(err) {
 			break

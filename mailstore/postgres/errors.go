@@ -15,6 +15,8 @@ const (
 	stateSerialization = "40001"
 	stateDeadlock      = "40P01"
 	stateReadOnly      = "25006"
+	stateCheck         = "23514"
+	stateLocked        = "55P03"
 	stateDiskFull      = "53100"
 	stateBadEncoding   = "22021"
 	stateFuture        = "22023" // of pg_xact_status: the transaction has yet to come
@@ -80,10 +82,10 @@ func failure(op string, err error) error {
 func kindOf(state string) mailbox.Kind {
 	switch state {
 	case stateReadOnly, stateSerialization, stateDeadlock, stateStale,
-		"25P03", // idle in transaction too long
-		"55P03", // a lock was not to be had in time
-		"57014", // statement timeout
-		"58030": // input/output error
+		"25P03",     // idle in transaction too long
+		stateLocked, // not to be had in time
+		"57014",     // statement timeout
+		"58030":     // input/output error
 		return mailbox.Unavailable
 	case stateBadEncoding, "22P05":
 		return mailbox.Cannot

@@ -45,6 +45,12 @@ func (f *feedState) scan(r pgx.Rows) error {
 	return err
 }
 
+// feedRows reads the rows that one view does not see and another does. An index
+// on each partition finds them.
+const feedRows = `SELECT seq, event FROM ((SELECT * FROM feed WHERE xid >= $1::text::xid8 OFFSET 0)
+		UNION ALL (SELECT * FROM feed WHERE xid = ANY($2::text[]::xid8[]) OFFSET 0)) AS f
+	WHERE xid < $3::text::xid8 AND xid <> ALL($4::text[]::xid8[]) AND seq > $5 ORDER BY seq LIMIT $6`
+
 // FeedEnd implements mailstore.Feed.
 func (s *Store) FeedEnd(ctx context.Context) (mailstore.Cursor, error) {
 	var f feedState
@@ -80,24 +86,21 @@ func (s *Store) ReadFeed(ctx context.Context, after mailstore.Cursor, limit int)
 	untilMax, untilRunning := until.args()
 	if err := s.readAll(ctx, op, []stmt{
 		{sql: feedQuery, scan: f.scan},
-		{sql: `SELECT seq, event FROM ((SELECT * FROM feed WHERE xid >= $1::text::xid8 OFFSET 0)
-				UNION ALL (SELECT * FROM feed WHERE xid = ANY($2::text[]::xid8[]) OFFSET 0)) AS f
-			WHERE xid < $3::text::xid8 AND xid <> ALL($4::text[]::xid8[]) AND seq > $5 ORDER BY seq LIMIT $6`,
-			args: []any{seenMax, seenRunning, untilMax, untilRunning, p.seq, int64(limit) + 1}, scan: func(r pgx.Rows) error {
-				if more = len(events) == limit; more {
-					return nil
-				}
-				var b []byte
-				if err := r.Scan(&last, &b); err != nil {
-					return err
-				}
-				e, err := feedcodec.Decode(b)
-				if err != nil {
-					return corrupt(op, err)
-				}
-				events = append(events, e)
+		{sql: feedRows, args: []any{seenMax, seenRunning, untilMax, untilRunning, p.seq, int64(limit) + 1}, scan: func(r pgx.Rows) error {
+			if more = len(events) == limit; more {
 				return nil
-			}},
+			}
+			var b []byte
+			if err := r.Scan(&last, &b); err != nil {
+				return err
+			}
+			e, err := feedcodec.Decode(b)
+			if err != nil {
+				return corrupt(op, err)
+			}
+			events = append(events, e)
+			return nil
+		}},
 	}); err != nil {
 		return nil, "", err
 	}

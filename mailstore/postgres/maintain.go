@@ -37,13 +37,17 @@ func (s *Store) maintain(ctx context.Context) {
 // nobody owns any more. Of several nodes one at a time does a step of it.
 func (s *Store) Maintain(ctx context.Context) error {
 	for _, task := range []func(*tx) (more bool, err error){
-		(*tx).clearBox, (*tx).clearAccount, (*tx).trimFeed, (*tx).trimExpunged, (*tx).doomBlobs, (*tx).clearBlobs, (*tx).forgetBlobs,
+		(*tx).clearBox, (*tx).clearAccount, (*tx).extendFeed, (*tx).trimFeed, (*tx).trimExpunged, (*tx).doomBlobs, (*tx).clearBlobs, (*tx).forgetBlobs,
 	} {
 		for more := true; more; {
-			if err := s.step(ctx, func(t *tx) (err error) {
+			err := s.step(ctx, func(t *tx) (err error) {
 				more, err = task(t)
 				return err
-			}); err != nil {
+			})
+			switch {
+			case stateOf(err) == stateLocked: // by somebody who takes long: next time
+				more = false
+			case err != nil:
 				return err
 			}
 		}
@@ -103,22 +107,6 @@ func (t *tx) clearAccount() (more bool, err error) {
 		t.exec(`DELETE FROM dead_accounts WHERE account = $1`, acct)
 	}
 	return true, nil
-}
-
-// trimFeed removes some rows of the feed that have passed their time: in their
-// order, up to the first that stays. Nothing is written if there are none.
-func (t *tx) trimFeed() (more bool, err error) {
-	var n, seq int64
-	var xid *string
-	if err := t.rows(`SELECT count(*), coalesce(max(seq), 0), (array_agg(xid ORDER BY xid DESC))[1]::text FROM
-		(SELECT seq, xid, bool_or(at >= clock_timestamp() - $1 * interval '1 microsecond') OVER (ORDER BY seq) AS stays
-			FROM (SELECT * FROM feed ORDER BY seq LIMIT $2) AS oldest) AS judged WHERE NOT stays`,
-		func(r pgx.Rows) error { return r.Scan(&n, &seq, &xid) }, ago(t.s.o.FeedRetention), maintenanceStep); err != nil || n == 0 {
-		return false, err
-	}
-	t.exec(`DELETE FROM feed WHERE seq <= $1`, seq)
-	t.exec(`UPDATE store SET feed_floor = $1::text::xid8 WHERE feed_floor < $1::text::xid8`, *xid)
-	return n == maintenanceStep, nil
 }
 
 // trimExpunged removes some rows of the expunge log that have passed their time,

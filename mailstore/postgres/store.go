@@ -102,6 +102,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.identify(ctx); err != nil {
 		return err
 	}
+	if err := s.partFeed(ctx); err != nil {
+		return err
+	}
 	return s.shareBlobs(ctx)
 }
 
