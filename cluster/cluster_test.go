@@ -46,6 +46,7 @@ type member struct {
 	*Node
 	bus  *eventbus.Bus
 	stop func() // closes the node; again does nothing
+	kill func() // closes it without a word to others
 }
 
 // start starts a node with a bus. It is closed when t ends.
@@ -74,13 +75,21 @@ func start(t testing.TB, o Options, queue int) *member {
 	}
 	disconnect := bus.Connect(n)
 	m := &member{Node: n, bus: bus}
-	m.stop = func() {
+	end := func(ctx context.Context) {
 		disconnect()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
 		if err := n.Close(ctx); err != nil {
 			t.Error(err)
 		}
+	}
+	m.stop = func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		end(ctx)
+	}
+	m.kill = func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		end(ctx)
 	}
 	t.Cleanup(func() {
 		m.stop()

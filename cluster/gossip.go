@@ -141,10 +141,16 @@ func addressOf(n *memberlist.Node) netip.AddrPort {
 	return netip.AddrPortFrom(ip.Unmap(), n.Port)
 }
 
-// newGossipLogger returns a logger for memberlist, whose lines begin with their level.
-func newGossipLogger(l zerolog.Logger) *log.Logger { return log.New(&gossipLog{l}, "", 0) }
+// newGossipLogger returns a logger for memberlist, whose lines begin with their level. When ctx has ended, gossip is being closed: that it
+// fails then is not worth a line.
+func newGossipLogger(ctx context.Context, l zerolog.Logger) *log.Logger {
+	return log.New(&gossipLog{ctx, l}, "", 0)
+}
 
-type gossipLog struct{ log zerolog.Logger }
+type gossipLog struct {
+	ctx context.Context
+	log zerolog.Logger
+}
 
 var _ io.Writer = (*gossipLog)(nil)
 
@@ -158,6 +164,9 @@ func (g *gossipLog) Write(p []byte) (int, error) {
 			level, line = l, strings.TrimSpace(rest)
 			break
 		}
+	}
+	if g.ctx.Err() != nil {
+		level = zerolog.DebugLevel
 	}
 	g.log.WithLevel(level).Str("from", "memberlist").Msg(strings.TrimPrefix(line, "memberlist: "))
 	return len(p), nil

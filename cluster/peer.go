@@ -112,6 +112,7 @@ func (p *peer) stream(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	r := bufio.NewReaderSize(conn, 512)
 	if err := p.greet(conn, r); err != nil {
+		p.meet()
 		return err
 	}
 	p.connected.Store(true)
@@ -149,6 +150,14 @@ func (p *peer) greet(conn net.Conn, r *bufio.Reader) error {
 	var answer [answerSize]byte
 	_, err := io.ReadFull(r, answer[:])
 	return err
+}
+
+// meet exchanges what is known of the members with the other node, which has not accepted a hello: most likely it was started again, and may know nobody
+// who could tell it of this one, nor this one of what it is now.
+func (p *peer) meet() {
+	if err := p.node.network.Join(p.member.Gossip); err != nil {
+		p.log.Debug().Err(err).Msg("cannot exchange members with a node that refuses streams")
+	}
 }
 
 // listen takes the answers to heartbeats. Its error says why none come any more.

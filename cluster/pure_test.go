@@ -447,11 +447,14 @@ func TestWhoToJoin(t *testing.T) {
 
 func TestGossipLog(t *testing.T) {
 	var out bytes.Buffer
-	l := newGossipLogger(zerolog.New(&out))
+	ctx, end := context.WithCancel(t.Context())
+	l := newGossipLogger(ctx, zerolog.New(&out))
 	l.Printf("[WARN] memberlist: a %s", strings.Repeat("x", 5000))
 	l.Printf("no level")
+	end()
+	l.Printf("[ERR] memberlist: it is closed")
 	lines := strings.Split(out.String(), "\n")
-	if !strings.HasPrefix(lines[0], `{"level":"warn","from":"memberlist","message":"a xxx`) || len(lines[0]) > 1200 || !strings.Contains(lines[1], `"info"`) {
+	if !strings.HasPrefix(lines[0], `{"level":"warn","from":"memberlist","message":"a xxx`) || len(lines[0]) > 1200 || !strings.Contains(lines[1], `"info"`) || !strings.Contains(lines[2], `"debug"`) {
 		t.Errorf("%.200s", out.String())
 	}
 }

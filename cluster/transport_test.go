@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -237,6 +239,66 @@ func TestNewInstance(t *testing.T) {
 	all[0].publish(id, 4)
 	back.await(t, 4)
 	w.onlyOnce(t)
+}
+
+// A meeting is a Network that counts how often it joined, and how many packets in a row memberlist had nothing to tell in.
+type meeting struct {
+	Network
+	joins, silent atomic.Int64
+	space         atomic.Int64
+}
+
+func (m *meeting) Gossip(ctx context.Context, d Delegate) error {
+	return m.Network.Gossip(ctx, listening{d, m})
+}
+
+// listening is a Delegate that sees how much space memberlist leaves in a packet.
+type listening struct {
+	Delegate
+	m *meeting
+}
+
+func (l listening) Broadcasts(overhead, limit int) [][]byte {
+	if l.m.space.Swap(int64(limit)) == int64(limit) {
+		l.m.silent.Add(1)
+	} else {
+		l.m.silent.Store(0)
+	}
+	return l.Delegate.Broadcasts(overhead, limit)
+}
+
+func (m *meeting) Join(at netip.AddrPort) error {
+	m.joins.Add(1)
+	return m.Network.Join(at)
+}
+
+// TestRestartAtOnce shows that a node that is killed, started again before anybody has missed it, and told to join nobody, finds the others: one that
+// has a stream refused by it tells it who is there.
+func TestRestartAtOnce(t *testing.T) {
+	keys := []Key{NewKey()}
+	first := start(t, Options{Name: "n1", Keys: keys}, 64)
+	gossip, stream := first.GossipAddress().String(), first.Members()[0].Stream
+	o := Options{Name: "n2", Cluster: "test", Keys: keys, Gossip: "127.0.0.1:0", Stream: "127.0.0.1:0", Profile: Local, Receiver: first.bus}
+	w, err := newWires(&o, testLog(), new(atomic.Uint64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	network := &meeting{Network: w}
+	o.Network, o.Join, o.RejoinInterval = network, []string{gossip}, time.Hour
+	second := start(t, o, 64)
+	awaitStreams(t, first, second)
+	await(t, "silence", func() bool { return network.silent.Load() > 20 }) // else gossip of how n2 joined might reach the new n1
+	first.kill()
+	joins := network.joins.Load()
+	again := start(t, Options{Name: "n1", Keys: keys, Gossip: gossip, Stream: stream}, 64)
+	awaitStreams(t, again, second)
+	if network.joins.Load() == joins {
+		t.Error("the other node has waited for memberlist to exchange members")
+	}
+	id := mailbox.NewID()
+	heard := watch(t, again.bus, id)
+	second.publish(id, 1)
+	heard.await(t, 1)
 }
 
 // TestRestartOfAll shows that nodes find each other again after all were gone.

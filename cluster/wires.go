@@ -66,7 +66,7 @@ func (w *wires) Gossip(_ context.Context, d Delegate) error {
 			return err
 		}
 	}
-	logger := newGossipLogger(w.log)
+	logger := newGossipLogger(w.ctx, w.log)
 	t, err := newGossipTransport(w.ctx, w.o, logger)
 	if err != nil {
 		return err
