@@ -46,6 +46,14 @@ type Control interface {
 	Backup(ctx context.Context, folder string) error
 	// Cluster describes the cluster; kind Cannot where no server is in one.
 	Cluster(ctx context.Context) (Cluster, error)
+	// DrainDefaults returns how the running server is drained by its configuration; Drain, Admit and the Keyring are those of the
+	// Runner. Without a running server they are of kind Cannot.
+	DrainDefaults(ctx context.Context) (Drain, error)
+	Drain(ctx context.Context, d Drain, report func(DrainStep)) error
+	Admit(ctx context.Context) error
+	// Leave drains the running server and then stops it.
+	Leave(ctx context.Context, d Drain, report func(DrainStep)) error
+	Keyring
 	// Mail returns a user's mail.
 	Mail(ctx context.Context, user string) (transfer.Store, error)
 

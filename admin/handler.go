@@ -57,6 +57,7 @@ func NewHandler(s *Service) http.Handler {
 	mux.Handle("GET /v1/cluster", answer(func(ctx context.Context, _ *http.Request, _ none) (Cluster, error) {
 		return s.Cluster(ctx)
 	}))
+	handleRunning(mux, s)
 	mux.HandleFunc("POST /v1/deliver", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		if err := s.Deliver(r.Context(), q.Get("to"), q.Get("from"), r.Body); err != nil {
@@ -67,6 +68,35 @@ func NewHandler(s *Service) http.Handler {
 	})
 	handleMail(mux, s)
 	return mux
+}
+
+// handleRunning serves what a running server is told to do.
+func handleRunning(mux *http.ServeMux, s *Service) {
+	mux.Handle("GET /v1/drain", answer(func(ctx context.Context, _ *http.Request, _ none) (Drain, error) {
+		return s.DrainDefaults(ctx)
+	}))
+	drain := func(f func(context.Context, Drain, func(DrainStep)) error) http.Handler {
+		return stream(func(ctx context.Context, _ *http.Request, in Drain, emit func(DrainStep) bool) error {
+			return f(ctx, in, func(step DrainStep) { emit(step) })
+		})
+	}
+	mux.Handle("POST /v1/drain", drain(s.Drain))
+	mux.Handle("POST /v1/leave", drain(s.Leave))
+	mux.Handle("DELETE /v1/drain", answer(func(ctx context.Context, _ *http.Request, _ none) (none, error) {
+		return none{}, s.Admit(ctx)
+	}))
+	mux.Handle("GET /v1/cluster/keys", answer(func(ctx context.Context, _ *http.Request, _ none) ([]ClusterKey, error) {
+		return s.Keys(ctx)
+	}))
+	mux.Handle("POST /v1/cluster/keys", answer(func(ctx context.Context, _ *http.Request, in keyRequest) (none, error) {
+		return none{}, s.AddKey(ctx, in.Key)
+	}))
+	mux.Handle("PUT /v1/cluster/keys/{fingerprint}", answer(func(ctx context.Context, r *http.Request, in KeyChange) (none, error) {
+		return none{}, s.UseKey(ctx, r.PathValue("fingerprint"), in)
+	}))
+	mux.Handle("DELETE /v1/cluster/keys/{fingerprint}", answer(func(ctx context.Context, r *http.Request, in KeyChange) (none, error) {
+		return none{}, s.RemoveKey(ctx, r.PathValue("fingerprint"), in)
+	}))
 }
 
 // A recounted is a quota.Recounted, or at the end a quota.Summary.

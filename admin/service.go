@@ -22,6 +22,8 @@ type Service struct {
 	Delivery Deliverer
 	// Members describes the cluster that the running server is in; nil: it is in none.
 	Members func() Cluster
+	// Running is the server that runs on Store; nil: none does.
+	Running Runner
 	// Closing ends what belongs to the Service; nil: nothing does. In a running server,
 	// which outlives its Service, it is nil.
 	Closing func() error

@@ -39,6 +39,9 @@ type (
 	backupRequest struct {
 		Folder string `json:"folder"`
 	}
+	keyRequest struct {
+		Key string `json:"key"`
+	}
 	nameRequest struct {
 		Name string `json:"name"`
 	}
@@ -97,7 +100,7 @@ func stream[In, Item any](f func(ctx context.Context, r *http.Request, in In, em
 		out := json.NewEncoder(w)
 		flush := http.NewResponseController(w)
 		err = f(r.Context(), r, in, func(item Item) bool {
-			return out.Encode(line[Item]{Item: &item}) == nil
+			return out.Encode(line[Item]{Item: &item}) == nil && flush.Flush() == nil
 		})
 		last := line[Item]{Done: true}
 		if err != nil {

@@ -41,6 +41,7 @@ type PeerStats struct {
 	RoundTrip time.Duration // of the last heartbeat
 	Queued    int           // events that wait
 	Sent      uint64        // events
+	NextSent  uint64        // number of the next event to be sent
 	Dropped   uint64        // events that there was no room for
 	Withheld  uint64        // events that nobody there listens to
 
@@ -83,6 +84,7 @@ func (n *Node) Stats() Stats {
 		f.Connected, f.Connects, f.Codec, f.RoundTrip = p.connected.Load(), p.connects.Load(), p.codec.String(), time.Duration(p.roundTrip.Load())
 		f.Sent, f.Withheld = p.sent.Load(), p.withheld.Load()
 		f.Queued, f.Dropped = p.queue.figures()
+		f.NextSent = p.queue.number()
 	}
 	for name, p := range n.senders {
 		f := of(name)

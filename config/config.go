@@ -34,6 +34,10 @@ type Server struct {
 	LogLevel        string        `toml:"log_level" oneof:"debug info warn error" reload:"yes"`
 	LogFormat       string        `toml:"log_format" oneof:"auto console json"`
 	ShutdownTimeout time.Duration `toml:"shutdown_timeout" min:"100ms" max:"10m"`
+
+	DrainDelay time.Duration `toml:"drain_delay" min:"0s" max:"1h" reload:"yes"`
+	DrainGroup int           `toml:"drain_group" min:"1" max:"1000000" reload:"yes"`
+	DrainEvery time.Duration `toml:"drain_every" min:"1ms" max:"10m" reload:"yes"`
 }
 
 // Protocols of listeners.

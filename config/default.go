@@ -14,6 +14,9 @@ func Default() *Config {
 			LogLevel:        "info",
 			LogFormat:       "auto",
 			ShutdownTimeout: 5 * time.Second,
+			DrainDelay:      10 * time.Second,
+			DrainGroup:      50,
+			DrainEvery:      time.Second,
 		},
 		Listen: []Listen{
 			{Address: ":143", Protocol: ProtocolIMAP},

@@ -18,6 +18,7 @@ type plan struct {
 	repair   string // repair_interval
 	spots    []spot
 	settings node.Settings // of all nodes: the store at least
+	ownKeys  bool          // each node has a file of keys of its own
 }
 
 // A spot is where a node runs, and where the others find it.
@@ -72,7 +73,8 @@ func freeOn(t *testing.T, host int) string {
 // start starts the nodes, with user in the store, and returns when all have streams to all.
 func (p plan) start(t *testing.T) []*node.Node {
 	t.Helper()
-	keys := write(t, t.TempDir(), "cluster.keys", run(t, binary, "cluster", "keys", "new"))
+	key := run(t, binary, "cluster", "keys", "new")
+	keys := write(t, t.TempDir(), "cluster.keys", key)
 	var join []string
 	for _, s := range p.spots {
 		if s.viaGossip != "" {
@@ -83,6 +85,9 @@ func (p plan) start(t *testing.T) []*node.Node {
 	}
 	var nodes []*node.Node
 	for i, s := range p.spots {
+		if p.ownKeys {
+			keys = write(t, t.TempDir(), "cluster.keys", key)
+		}
 		cluster := map[string]any{
 			"enabled": true, "name": fmt.Sprint("n", i+1), "keys_file": keys, "gossip": s.gossip, "stream": s.stream,
 			"join": join, "profile": "local", "repair_interval": p.repair,

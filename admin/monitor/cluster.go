@@ -33,6 +33,8 @@ func collectCluster(e emitter, s cluster.Stats) {
 		e.counter("lane_received_total", "Events that the stream from the peer brought.", p.Received, "peer", p.Name)
 		e.gauge("lane_queued", "Events that wait for the peer now.", float64(p.Queued), "peer", p.Name)
 		e.counter("lane_dropped_total", "Events for the peer that there was no room for.", p.Dropped, "peer", p.Name)
+		e.counter("lane_withheld_total", "Events not sent to the peer because nobody there listens to them.", p.Withheld, "peer", p.Name)
+		e.is("lane_selective", "1 when the peer has said what it listens to, and is sent only that.", p.Selective, "peer", p.Name)
 		e.counter("lane_losses_total", "Times that events from the peer were found missing, or might be.", p.Losses, "peer", p.Name)
 		e.counter("lane_repeated_total", "Frames from the peer that repeated what had come.", p.Repeated, "peer", p.Name)
 		e.counter("lane_unknown_total", "Events from the peer of kinds that this version does not know.", p.Unknown, "peer", p.Name)

@@ -40,11 +40,7 @@ func (s *server) reloadKeys(c *config.Config) {
 	if s.member == nil {
 		return
 	}
-	keys, err := clusterKeys(c)
-	if err == nil {
-		err = s.member.SetKeys(keys)
-	}
-	if err != nil {
+	if err := s.keys.reload(c); err != nil {
 		s.log.Error().Err(err).Msg("the cluster's keys are not reloaded")
 	}
 }
@@ -54,6 +50,7 @@ func (s *server) reloadKeys(c *config.Config) {
 func merge(current, next *config.Config) config.Config {
 	m := *current
 	m.Server.LogLevel = next.Server.LogLevel
+	m.Server.DrainDelay, m.Server.DrainGroup, m.Server.DrainEvery = next.Server.DrainDelay, next.Server.DrainGroup, next.Server.DrainEvery
 	m.IMAP = next.IMAP
 	m.IMAP.PlaintextAuth, m.IMAP.ID = current.IMAP.PlaintextAuth, current.IMAP.ID
 	m.Quota = next.Quota

@@ -58,6 +58,9 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"code":   code,
 					"server": startServer,
+					"stopped": func(ts *testscript.TestScript, neg bool, _ []string) {
+						ts.Check(awaitNobody(filepath.Join(ts.Getenv("WORK"), "data", "control.sock")))
+					},
 				},
 			})
 		})
@@ -117,6 +120,18 @@ func awaitSocket(path string) error {
 			conn.Close()
 		}
 		return err
+	})
+}
+
+// awaitNobody waits until nobody listens.
+func awaitNobody(path string) error {
+	return eventually(func() error {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			return nil
+		}
+		conn.Close()
+		return errors.New("somebody listens on " + path)
 	})
 }
 

@@ -115,6 +115,8 @@ type server struct {
 	control   net.Listener
 	watched   net.Listener    // of monitor
 	monitor   *monitor.Server // nil: it is not wanted
+	drainer   drainer
+	keys      keyring
 	stopping  atomic.Bool
 	shut      bool // the IMAP server has been shut down
 }
@@ -161,9 +163,14 @@ func (s *server) run(ctx context.Context) error {
 		})
 	}
 	for _, l := range s.listeners {
-		serve(func() error { return s.serveListener(ctx, l) })
-		s.log.Info().Str("protocol", l.Protocol).Str("address", l.Address).Msg("listening")
+		if l.Protocol == config.ProtocolLMTP {
+			serve(func() error { return s.lmtp.Serve(ctx, l) })
+			s.log.Info().Str("protocol", l.Protocol).Str("address", l.Address).Msg("listening")
+		}
 	}
+	s.drainer.begin(ctx, fail, s)
+	s.keys.server = s
+	s.admin.Running = &running{&s.drainer, &s.keys}
 	control := &http.Server{
 		Handler:     admin.NewHandler(s.admin),
 		BaseContext: func(net.Listener) context.Context { return ctx },
@@ -203,6 +210,7 @@ func (s *server) run(ctx context.Context) error {
 		}
 	})
 	s.shut = true
+	s.drainer.end()
 	if err := s.imap.Shutdown(grace); err != nil {
 		s.log.Warn().Err(err).Msg("some clients did not take their BYE in time")
 	}
@@ -217,10 +225,8 @@ func (s *server) run(ctx context.Context) error {
 	return nil
 }
 
-func (s *server) serveListener(ctx context.Context, l listener) error {
-	if l.Protocol == config.ProtocolLMTP {
-		return s.lmtp.Serve(ctx, l)
-	}
+// serveClients serves the IMAP clients of a listener.
+func (s *server) serveClients(ctx context.Context, l listener) error {
 	return s.imap.Serve(ctx, l, imapserver.ListenerOptions{
 		ImplicitTLS:   l.Protocol == config.ProtocolIMAPS,
 		ProxyFrom:     l.ProxyFrom,

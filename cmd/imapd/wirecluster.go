@@ -146,14 +146,26 @@ func (n *node) cluster() admin.Cluster {
 	for _, p := range stats.Peers {
 		peers[p.Name] = p
 	}
-	out := admin.Cluster{Joined: stats.Joined, Losses: stats.Losses, Repairs: stats.Repairs, Repaired: stats.Repaired, Reloads: stats.Reloads,
-		FeedAge: stats.FeedAge}
+	out := admin.Cluster{
+		Joined: stats.Joined, Losses: stats.Losses, Repairs: stats.Repairs, Repaired: stats.Repaired, Reloads: stats.Reloads, FeedAge: stats.FeedAge,
+		Refused: stats.Refused, Conflicts: stats.Conflicts, Unsent: stats.Unsent, BusQueued: n.bus.Stats().Queued,
+		Gossip: admin.Broadcasts{Received: stats.Gossiped, First: stats.GossipTold, Dropped: stats.GossipMissed, Queued: stats.GossipQueued},
+	}
 	for _, m := range n.member.Members() {
 		p := peers[m.Name]
+		keys := make([]string, len(m.Keys))
+		for i, k := range m.Keys {
+			keys[i] = k.String()
+		}
 		out.Members = append(out.Members, admin.Member{
-			Name: m.Name, Self: m.Self, Gossip: m.Gossip.String(), Stream: m.Stream, Version: m.Version,
-			Sending: p.Connected, Receiving: p.Receiving, RoundTrip: p.RoundTrip,
-			Queued: p.Queued, Sent: p.Sent, Dropped: p.Dropped, Received: p.Received, Losses: p.Losses,
+			Name: m.Name, Self: m.Self, Instance: fmt.Sprintf("%016x", m.Instance), Gossip: m.Gossip.String(), Stream: m.Stream,
+			Version: m.Version, Draining: m.Draining, Keys: keys,
+
+			Sending: p.Connected, Connects: p.Connects, Codec: p.Codec, RoundTrip: p.RoundTrip, Queued: p.Queued,
+			Sent: p.Sent, NextSent: p.NextSent, Dropped: p.Dropped, Withheld: p.Withheld,
+
+			Receiving: p.Receiving, Selective: p.Selective, Received: p.Received, NextReceived: p.Next, Losses: p.Losses,
+			Repeated: p.Repeated, Unknown: p.Unknown, Trailing: p.Trailing, Undecodable: p.Undecodable,
 		})
 	}
 	return out

@@ -82,6 +82,8 @@ func (s *server) state() string {
 	switch {
 	case s.stopping.Load():
 		return "stopping"
+	case s.drainer.draining.Load():
+		return "draining"
 	case s.member != nil && !s.member.Joined():
 		return "joining the cluster"
 	}
