@@ -42,7 +42,9 @@ func (q *Quota) data(_ *Conn, kind string, r *reader) bool {
 	r.space()
 	root := QuotaRoot{Name: string(r.astring())}
 	size := 64 + len(root.Name)
-	r.space()
+	if r.spaces(); r.peek() != '(' { // Courier, where there is no limit
+		return true
+	}
 	r.list(func() {
 		f := Resource{Name: r.keyword()}
 		r.space()

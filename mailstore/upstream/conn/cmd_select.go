@@ -20,7 +20,6 @@ type Select struct {
 
 	// What the server told.
 	Exists         uint32
-	Recent         uint32
 	FirstUnseen    uint32 // sequence number, 0 if not told
 	UIDValidity    uint32
 	UIDNext        imap.UID

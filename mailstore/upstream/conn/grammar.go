@@ -190,8 +190,10 @@ func (r *reader) nstring() ([]byte, bool) {
 		r.scratch = r.appendString(r.scratch[:0])
 		return r.scratch, true
 	}
-	b := r.atom()
-	return b, !strings.EqualFold(string(b), "NIL")
+	if b := r.atom(); !strings.EqualFold(string(b), "NIL") {
+		return b, true
+	}
+	return nil, false
 }
 
 // mailbox reads a mailbox name and returns it in UTF-8; false if it is no name that could be
