@@ -148,8 +148,8 @@ func (f *fetcher) cached(uids imap.UIDSet) error {
 
 // stored answers from one page of the store.
 func (f *fetcher) stored(uids imap.UIDSet) error {
-	seen := f.markSeen(uids)
-	left := count(uids)
+	own, seen := f.markSeen(uids)
+	left, untold := count(uids), false
 	err := f.eachRow(uids, f.fields, func(r *mailstore.Row) error {
 		left--
 		n, told := f.session.view.Number(r.UID)
@@ -157,6 +157,7 @@ func (f *fetcher) stored(uids imap.UIDSet) error {
 			return nil
 		}
 		err := f.message(n, r, seen.Contains(r.UID))
+		untold = untold || err != nil
 		switch {
 		case err == nil:
 			return f.flushFull()
@@ -175,27 +176,30 @@ func (f *fetcher) stored(uids imap.UIDSet) error {
 		return nil
 	})
 	f.missed = f.missed || left > 0
+	if err != nil || untold {
+		f.session.view.Disown(own) // so that \Seen is told of all
+	}
 	return err
 }
 
 // markSeen sets \Seen on the messages whose content is about to be fetched without
-// PEEK, and returns those that did not have it. It is a courtesy: a full disk must
+// PEEK, and returns the ModSeq of that and those that did not have it. It is a courtesy: a full disk must
 // not keep anybody from reading.
-func (f *fetcher) markSeen(uids imap.UIDSet) imap.UIDSet {
+func (f *fetcher) markSeen(uids imap.UIDSet) (own mailbox.ModSeq, seen imap.UIDSet) {
 	if f.session.readOnly || !f.reads() {
-		return nil
+		return 0, nil
 	}
 	done, err := f.srv.opts.Store.UpdateFlags(f.srv.commands, f.session.box, uids,
 		mailstore.FlagUpdate{Op: imap.StoreFlagsAdd, Flags: mailbox.Flags{System: mailbox.Seen}})
 	if err != nil {
 		f.log(f.srv.opts.Log.Warn()).Err(err).Msg("messages could not be marked as seen")
-		return nil
+		return 0, nil
 	}
 	if done.Change == nil {
-		return nil
+		return 0, nil
 	}
 	f.session.view.Own(done.Change.ModSeq) // told with what was fetched
-	return changedBy(done.Change)
+	return done.Change.ModSeq, changedBy(done.Change)
 }
 
 // reads reports whether a section is fetched without PEEK.

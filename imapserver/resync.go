@@ -15,24 +15,32 @@ const maxUID = imap.UID(1<<32 - 1)
 // allUIDs is every UID.
 var allUIDs = imap.UIDSet{{Start: 1, Stop: maxUID}}
 
-// resync tells a client what has changed since it was last here (RFC 7162 §3.2.5).
-func (c *conn) resync(q *wire.QResync, uidValidity uint32) error {
+// A missed is what a client has missed since it was last here.
+type missed struct {
+	since             mailbox.ModSeq
+	changed, vanished imap.UIDSet
+}
+
+// missed finds what a client has missed (RFC 7162 §3.2.5).
+func (c *conn) missed(q *wire.QResync, uidValidity uint32) (m missed, err error) {
 	if uidValidity != q.UIDValidity {
-		return nil // what the client knows is void: it starts anew
+		return missed{}, nil // what the client knows is void: it starts anew
 	}
 	known := allUIDs
 	if q.KnownUIDs != nil {
 		known = static(q.KnownUIDs)
 	}
-	since := mailbox.ModSeq(q.ModSeq)
-	changed, vanished, err := c.changesSince(since, known, c.agreed(q))
-	if err != nil {
-		return err
+	m.since = mailbox.ModSeq(q.ModSeq)
+	m.changed, m.vanished, err = c.changesSince(m.since, known, c.agreed(q))
+	return m, err
+}
+
+// resync tells a client what it has missed.
+func (c *conn) resync(m missed) error {
+	if len(m.vanished) > 0 {
+		c.enc.Vanished(true, m.vanished)
 	}
-	if len(vanished) > 0 {
-		c.enc.Vanished(true, vanished)
-	}
-	return c.fetchFlags(c.session.view.ResolveUIDs(changed).UIDs, since)
+	return c.fetchFlags(c.session.view.ResolveUIDs(m.changed).UIDs, m.since)
 }
 
 // changesSince returns which of known have changed and which have vanished after since. Up

@@ -40,12 +40,18 @@ func (c *conn) selectOrExamine(readOnly bool) error {
 	}
 	c.session, c.state = s, selected
 	is := s.view.Select()
-	c.describe(is)
+	var m missed
 	if args.QResync != nil {
-		if err := c.resync(args.QResync, is.UIDValidity); err != nil {
+		// Before anything is told: a client that hears of a HIGHESTMODSEQ might go by it even if SELECT fails.
+		if m, err = c.missed(args.QResync, is.UIDValidity); err != nil {
 			c.unselect()
 			return err
 		}
+	}
+	c.describe(is)
+	if err := c.resync(m); err != nil {
+		c.unselect()
+		return err
 	}
 	c.reply = func(tag string) {
 		if readOnly {

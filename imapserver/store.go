@@ -35,19 +35,28 @@ func (c *conn) storeFlags(byUID bool) error {
 		return err
 	}
 	var modified imap.UIDSet
+	var own mailbox.ModSeq // of the first Change
 	missed := false
+	// A client that is told NO has to learn what was done nevertheless.
+	failed := func(err error) error {
+		c.session.view.Disown(own)
+		return err
+	}
 	for chunk := range chunks(which.UIDs, mailstore.ChunkSize) {
 		done, err := c.srv.opts.Store.UpdateFlags(c.srv.commands, c.session.box, chunk, update)
 		if err != nil {
-			return err
+			return failed(err)
 		}
 		modified.AddSet(done.Modified)
 		var changed imap.UIDSet
 		if done.Change != nil {
 			if err := c.session.view.Reach(c.srv.commands, done.Change.ModSeq); err != nil {
-				return err
+				return failed(err)
 			}
 			c.session.view.Own(done.Change.ModSeq)
+			if own == 0 {
+				own = done.Change.ModSeq
+			}
 			changed = changedBy(done.Change)
 		}
 		// New keywords are told before a message that has them.
@@ -56,7 +65,7 @@ func (c *conn) storeFlags(byUID bool) error {
 		}
 		gone, err := c.tellStored(&args, subtract(chunk, done.Modified), changed, byUID)
 		if err != nil {
-			return err
+			return failed(err)
 		}
 		missed = missed || gone
 	}

@@ -219,5 +219,16 @@ func (v *View) Own(m mailbox.ModSeq) {
 	}
 }
 
+// Disown takes back what Own said of the Changes from m on, because the command that made them has failed: Flush tells their flags, and those
+// of others since, again if need be. With m = 0, when there is no such Change, it does nothing.
+func (v *View) Disown(m mailbox.ModSeq) {
+	if m == 0 {
+		return
+	}
+	v.t.mu.Lock()
+	defer v.t.mu.Unlock()
+	v.flagsTold, v.notices = min(v.flagsTold, m-1), nil
+}
+
 // renumbered is called when the mailbox's ModSeqs start anew: any flags may have changed.
 func (v *View) renumbered() { v.flagsTold, v.held, v.notices = 0, 0, nil }

@@ -136,6 +136,25 @@ func TestOwnSilentChange(t *testing.T) {
 	other.same(t)
 }
 
+// TestDisown shows that a session is told flags that it set itself if its command has failed, even when they were passed over before.
+func TestDisown(t *testing.T) {
+	set, store := newSet(t)
+	store.add(5, 0)
+	c := openClient(t, set, store)
+	own := store.flag([]imap.UID{1, 2}, imap.FlagSeen)
+	c.view.Own(own.ModSeq)
+	c.flush(t, true, 10)
+	if c.view.HasNews() || c.view.Tellable() != own.ModSeq {
+		t.Fatalf("news, or only %d may be told", c.view.Tellable())
+	}
+	c.view.Disown(own.ModSeq)
+	if !c.view.HasNews() || c.view.Tellable() >= own.ModSeq {
+		t.Errorf("no news, or HIGHESTMODSEQ %d may be told", c.view.Tellable())
+	}
+	c.flush(t, true, 10)
+	c.same(t)
+}
+
 // TestLogTooShort shows that a client that was told nothing for long gets its flags all the same, from the store.
 func TestLogTooShort(t *testing.T) {
 	for _, trimmed := range []bool{false, true} {

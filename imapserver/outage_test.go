@@ -1,0 +1,122 @@
+package imapserver_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rs/zerolog"
+
+	"github.com/starling-mail/starling/eventbus"
+	"github.com/starling-mail/starling/imapserver"
+	"github.com/starling-mail/starling/imapserver/imaptest"
+	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
+	"github.com/starling-mail/starling/mailstore/memory"
+	"github.com/starling-mail/starling/tracker"
+)
+
+// TestStoreGoesAway shows what a client is told when the store can no longer be reached in the middle of a command: nothing that
+// is not so, and later what the command has done nevertheless.
+func TestStoreGoesAway(t *testing.T) {
+	for name, c := range map[string]struct{ command, after, want string }{
+		"STORE":          {"STORE 2 +FLAGS (\\Flagged)", "UpdateFlags", "* 2 FETCH (UID 2 FLAGS (\\Flagged \\Recent) MODSEQ (5))\r\n"},
+		"STORE silently": {"STORE 2 +FLAGS.SILENT (\\Flagged)", "UpdateFlags", "* 2 FETCH (UID 2 FLAGS (\\Flagged \\Recent) MODSEQ (5))\r\n"},
+		"FETCH":          {"FETCH 2 (BODY[])", "UpdateFlags", "* 2 FETCH (UID 2 FLAGS (\\Seen \\Recent) MODSEQ (5))\r\n"},
+		"SELECT":         {"SELECT INBOX (QRESYNC (7 1))", "Snapshot", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var goes atomic.Value // after which call
+				var away atomic.Bool
+				goes.Store("")
+				hook := func(_ context.Context, step memory.Step, op string) error {
+					if away.Load() && step == memory.Before {
+						return &mailbox.Error{Kind: mailbox.Unavailable, Op: op}
+					}
+					if step == memory.After && op == goes.Load() {
+						away.Store(true)
+					}
+					return nil
+				}
+				conn := serveMemory(t, hook)
+				do := func(command string) string {
+					conn.Send(". " + command + "\r\n")
+					synctest.Wait()
+					return conn.Received()
+				}
+				do("LOGIN alice secret")
+				do("ENABLE QRESYNC")
+				opened := do("SELECT INBOX")
+				_, validity, _ := strings.Cut(opened, "[UIDVALIDITY ")
+				validity, _, _ = strings.Cut(validity, "]")
+				goes.Store(c.after)
+				answer := do(strings.Replace(c.command, "(7 ", "("+validity+" ", 1))
+				if !strings.Contains(answer, "\r\n. NO [UNAVAILABLE]") && !strings.HasPrefix(answer, ". NO [UNAVAILABLE]") {
+					t.Fatalf("the outage was not noticed: %q", answer)
+				}
+				if name == "SELECT" && strings.Contains(answer, "HIGHESTMODSEQ") {
+					t.Errorf("a SELECT that fails has told %q", answer)
+				}
+				goes.Store("")
+				away.Store(false)
+				if answer += do("NOOP"); !strings.Contains(answer, c.want) {
+					t.Errorf("%q was told, not %q", answer, c.want)
+				}
+			})
+		})
+	}
+}
+
+// serveMemory serves three messages in alice's INBOX from a store in memory whose calls are disturbed by hook, with a tracker that remembers no
+// flags. It returns a connection.
+func serveMemory(t *testing.T, hook memory.Hook) *imaptest.Conn {
+	bus := eventbus.New(eventbus.Options{Log: zerolog.Nop()})
+	store := memory.New(memory.Options{}).Open(memory.Node{Publish: bus.Publish, Hook: hook})
+	alice, err := store.AddUser(t.Context(), mailbox.User{Name: "alice"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inbox, err := store.Lookup(t.Context(), alice.Account, "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		draft, err := store.Receive(t.Context(), strings.NewReader("Subject: x\r\n\r\n"), 1<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Append(t.Context(), inbox.ID, []mailstore.Incoming{{Draft: draft}}); err != nil {
+			t.Fatal(err)
+		}
+		draft.Discard()
+	}
+	trackers := tracker.New(tracker.Options{Store: store, Bus: bus, Budget: 1, Log: zerolog.Nop()})
+	server, err := imapserver.New(imapserver.Options{Store: store, Trackers: trackers, Auth: fakeAuth{store}, Settings: imapserver.DefaultSettings(), Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, served := imaptest.NewListener(), make(chan error, 1)
+	go func() {
+		served <- server.Serve(context.Background(), ln, imapserver.ListenerOptions{PlaintextAuth: imapserver.PlaintextAlways})
+	}()
+	t.Cleanup(func() {
+		if err := server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		trackers.Close()
+		bus.Close(context.Background())
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	conn := ln.Connect()
+	synctest.Wait()
+	conn.Received()
+	return conn
+}
