@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -38,6 +39,7 @@ type client struct {
 	idling   bool
 	selected *picture // nil: none
 	bye      string
+	tired    bool        // it has come to where it will idle
 	act      *time.Timer // what comes next
 	script   []func()    // what comes before it does as it likes
 }
@@ -52,6 +54,7 @@ type picture struct {
 // A command is in progress.
 type command struct {
 	tag, text string
+	began     time.Time
 	exists    bool // EXISTS was told
 	fetched   map[imap.UID]bool
 	done      func(ok bool, answer string)
@@ -258,7 +261,7 @@ func (c *client) soon(what func()) {
 // send sends a command. The caller holds mu.
 func (c *client) send(text string, done func(ok bool, answer string)) {
 	c.tags++
-	c.command = &command{tag: "t" + strconv.Itoa(c.tags), text: text, done: done}
+	c.command = &command{tag: "t" + strconv.Itoa(c.tags), text: text, began: time.Now(), done: done}
 	c.write(c.command.tag + " " + text + "\r\n")
 }
 
@@ -326,6 +329,8 @@ func (c *client) open(b *box) {
 	if c.rnd.IntN(3) == 0 {
 		c.sim.race(c.rnd, b)
 	}
+	before := p.Picture
+	before.Flags = maps.Clone(p.Flags)
 	p.Select()
 	resync := c.qresync && len(p.Flags) > 0 && p.ModSeq > 0
 	text := "SELECT " + b.name
@@ -337,7 +342,8 @@ func (c *client) open(b *box) {
 	}
 	c.send(text, func(ok bool, _ string) {
 		if !ok {
-			c.selected = nil
+			// What was told is of no mailbox.
+			p.Picture, c.selected = before, nil
 			c.wait(func() { c.open(b) })
 			return
 		}
@@ -384,6 +390,14 @@ func (c *client) learn() {
 
 // rest begins IDLE. The caller holds mu.
 func (c *client) rest() {
+	if c.sim.quiet() && c.worker && !c.tired {
+		// Some idle where they have just come to.
+		c.tired = true
+		if c.rnd.IntN(2) == 0 {
+			c.open(c.anyBox())
+			return
+		}
+	}
 	if c.selected == nil {
 		c.open(c.user.boxes[c.rnd.IntN(len(c.user.boxes))])
 		return
@@ -397,28 +411,33 @@ func (c *client) idles() {
 		return
 	}
 	if c.worker {
-		c.later(between(c.rnd, 0, 10*c.sim.plan.think), c.wakeUp)
+		c.later(between(c.rnd, 0, 10*c.sim.plan.think), c.stir)
 	} else if c.rnd.IntN(3) == 0 {
-		c.later(between(c.rnd, 0, 3*time.Second), c.wakeUp)
+		c.later(between(c.rnd, 0, 3*time.Second), c.stir)
 	}
 }
 
 // curious looks at what is new, sooner or later.
 func (c *client) curious() {
 	if !c.worker && !c.sim.quiet() && c.rnd.IntN(3) > 0 {
-		c.later(between(c.rnd, 0, 300*time.Millisecond), c.wakeUp)
+		c.later(between(c.rnd, 0, 300*time.Millisecond), c.stir)
 	}
 }
 
-// wakeUp ends IDLE. The caller holds mu.
-func (c *client) wakeUp() {
-	if !c.idling || c.command == nil {
-		return
-	}
+// stir ends IDLE to see what is new, as long as things happen. The caller holds mu.
+func (c *client) stir() {
 	if !c.sim.quiet() {
 		c.script = append(c.script, c.learn)
+		c.wakeUp()
 	}
-	c.write("DONE\r\n")
+}
+
+// wakeUp ends IDLE, if it is in progress. The caller holds mu.
+func (c *client) wakeUp() {
+	if c.idling {
+		c.idling = false
+		c.write("DONE\r\n")
+	}
 }
 
 // gone is called when a message is told to be gone.

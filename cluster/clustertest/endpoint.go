@@ -280,14 +280,15 @@ func (e *Endpoint) merge(known map[string]entry) {
 		if mine != nil {
 			was, changed = mine.present, mine.generation != theirs.generation || string(mine.meta) != string(theirs.meta)
 		}
-		theirs.heard, theirs.present = time.Now(), !theirs.left
+		is := !theirs.left
+		theirs.heard, theirs.present = time.Now(), is
 		e.table[name] = &theirs
 		e.net.mu.Unlock()
 		switch {
-		case theirs.present && (!was || changed):
+		case is && (!was || changed):
 			e.net.log.add(e.name, "has member %s", name)
 			e.delegate.Present(name, theirs.address, theirs.meta)
-		case was && !theirs.present:
+		case was && !is:
 			e.net.log.add(e.name, "hears that %s leaves", name)
 			e.delegate.Gone(name)
 		}

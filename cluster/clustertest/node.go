@@ -33,9 +33,10 @@ type node struct {
 	cond        *sync.Cond // of mu
 	up          *instance  // nil while it is down
 	frozen      bool
-	unavailable bool // the store cannot be reached
-	forgetful   bool // the feed refuses the next cursor
-	busy        bool // it is being started, or stopped in order
+	unavailable bool      // the store cannot be reached
+	refused     time.Time // when the store was last found so
+	forgetful   bool      // the feed refuses the next cursor
+	busy        bool      // it is being started, or stopped in order
 }
 
 // An instance is a node's life from start to end.
@@ -120,6 +121,13 @@ func (i *instance) alone() bool {
 	i.node.mu.Lock()
 	defer i.node.mu.Unlock()
 	return len(i.workers) <= 1
+}
+
+// held says whether the store could not be reached at some time since: then news may be told later than they should be.
+func (i *instance) held(since time.Time) bool {
+	i.node.mu.Lock()
+	defer i.node.mu.Unlock()
+	return !i.node.refused.Before(since)
 }
 
 // publish gives the node's bus what the node has committed.
@@ -245,6 +253,7 @@ func (i *instance) hook(ctx context.Context, step memory.Step, op string) error 
 	default:
 	}
 	if n.unavailable && step == memory.Before {
+		n.refused = time.Now()
 		return &mailbox.Error{Kind: mailbox.Unavailable, Op: op, Text: "no connection"}
 	}
 	if n.forgetful && op == "ReadFeed" && step == memory.Before {

@@ -162,14 +162,19 @@ func deliver(store *memory.Store, b *box) error {
 // race delivers a message to a mailbox that somebody is about to open, by way of any node.
 func (s *sim) race(r *rand.Rand, b *box) {
 	i := s.one(r).instance()
-	if s.quiet() || i == nil {
+	if s.ended() || i == nil {
 		return
 	}
 	latency := max(s.plan.latency, 5*time.Millisecond)
 	time.AfterFunc(between(r, 0, 3*latency), func() {
-		if err := deliver(i.store, b); err != nil {
-			s.log.add(i.node.name, "does not deliver: %v", err)
+		if s.ended() {
+			return
 		}
+		s.work.Go(func() {
+			if err := deliver(i.store, b); err != nil {
+				s.log.add(i.node.name, "does not deliver: %v", err)
+			}
+		})
 	})
 }
 
@@ -230,6 +235,13 @@ func (s *sim) schedule(r *rand.Rand) {
 	for _, n := range s.nodes {
 		s.work.Go(n.restart)
 	}
+	for _, c := range s.clients {
+		c.mu.Lock()
+		if c.worker && c.idling {
+			c.soon(c.wakeUp) // to find the place where it will idle
+		}
+		c.mu.Unlock()
+	}
 }
 
 // settle waits until everybody idles and must have been told everything, and looks.
@@ -238,12 +250,16 @@ func (s *sim) settle() {
 	if !s.await(20*time.Second, "idle", func(c *client) bool { return c.idling }) {
 		return
 	}
-	since := whole
-	if last := s.truth.changed(); last.After(since) {
-		since = last
+	for since := whole; ; {
+		if last := s.truth.changed(); last.After(since) {
+			since = last
+		}
+		time.Sleep(time.Until(since.Add(s.plan.settling())))
+		synctest.Wait()
+		if !s.truth.changed().After(since) { // else there was a late delivery
+			break
+		}
 	}
-	time.Sleep(time.Until(since.Add(s.plan.settling())))
-	synctest.Wait()
 	s.log.add("sim", "everybody must have been told everything")
 	for _, c := range s.clients {
 		c.mu.Lock()
@@ -253,6 +269,7 @@ func (s *sim) settle() {
 	// What they did not ask for while they idled is asked for now.
 	for _, c := range s.clients {
 		c.mu.Lock()
+		c.tired = true
 		c.script = append(c.script, c.learn)
 		c.wakeUp()
 		c.mu.Unlock()

@@ -111,6 +111,7 @@ func (t *truth) published(node string, events []mailbox.Event) {
 			b.by[e.Change.ModSeq] = node
 		}
 	}
+	t.read()
 }
 
 // message returns the history of a message up to now: nil if it never was.

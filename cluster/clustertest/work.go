@@ -3,6 +3,7 @@ package clustertest
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -98,7 +99,7 @@ func (c *client) append(to *box) {
 		switch {
 		case m == nil:
 			c.complain(answer, "the message is not in the store")
-		case p != nil && p == c.selected && p.box == to && m.expunged == 0 && !sent.exists:
+		case p != nil && p == c.selected && p.box == to && m.expunged == 0 && !sent.exists && !c.in.held(sent.began):
 			c.complain(answer, "nothing was told of the message")
 		}
 	}
@@ -210,8 +211,9 @@ func (c *client) expunged(p *picture) func(ok bool, answer string) {
 			deleted = append(deleted, uid)
 		}
 	}
+	began := time.Now()
 	return func(ok bool, answer string) {
-		if !ok || c.selected != p {
+		if !ok || c.selected != p || c.in.held(began) {
 			return
 		}
 		for _, uid := range deleted {
