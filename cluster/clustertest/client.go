@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -31,7 +32,6 @@ type client struct {
 	in       *instance
 	conn     *imaptest.Conn
 	buf      []byte
-	literal  int // bytes of it still to come
 	unsent   string
 	greeted  bool
 	tags     int
@@ -79,7 +79,7 @@ func (c *client) connect() {
 	conn := imaptest.NewConn()
 	conn.Tap = func(b []byte) { c.hear(conn, b) }
 	conn.Ended = func() { c.ended(conn) }
-	c.in, c.conn, c.buf, c.greeted, c.bye, c.unsent, c.literal = in, conn, nil, false, "", "", 0
+	c.in, c.conn, c.buf, c.greeted, c.bye, c.unsent = in, conn, nil, false, "", ""
 	c.script = nil
 	n.mu.Lock()
 	conn.SetStuck(n.frozen)
@@ -146,17 +146,38 @@ func (c *client) hear(conn *imaptest.Conn, b []byte) {
 	}
 	c.buf = append(c.buf, b...)
 	for {
-		i := slices.Index(c.buf, '\n')
-		if i < 0 {
+		line, n := response(c.buf)
+		if n == 0 {
 			return
 		}
-		line := strings.TrimSuffix(string(c.buf[:i]), "\r")
-		c.buf = c.buf[i+1:]
+		c.buf = c.buf[n:]
 		c.sim.log.add(c.name, "< %s", line)
 		c.note(line)
 		c.line(line)
 		if c.conn != conn {
 			return
+		}
+	}
+}
+
+// response takes the first response of b, without its CRLF and with its literals, and says how many bytes it has; 0: it is not complete.
+func response(b []byte) (line string, n int) {
+	for {
+		i := bytes.Index(b[n:], []byte("\r\n"))
+		if i < 0 {
+			return "", 0
+		}
+		n += i + 2
+		at := bytes.LastIndexByte(b[:n], '{')
+		if b[n-3] != '}' || at < 0 {
+			return string(b[:n-2]), n
+		}
+		size, err := strconv.Atoi(string(b[at+1 : n-3]))
+		if err != nil {
+			return string(b[:n-2]), n
+		}
+		if n += size; n > len(b) {
+			return "", 0
 		}
 	}
 }

@@ -49,8 +49,10 @@ func (c *client) work() {
 		c.sendf(nil, "FETCH %d:* (UID FLAGS)", 1+c.rnd.IntN(n))
 	case what < 80:
 		c.send("UID FETCH 1:* (FLAGS)", nil)
-	case what < 83:
+	case what < 81:
 		c.sendf(nil, "FETCH %d (UID ENVELOPE)", 1+c.rnd.IntN(n))
+	case what < 83:
+		c.sendf(nil, "FETCH %d (UID BODY[])", 1+c.rnd.IntN(n))
 	case what < 86:
 		c.send("SEARCH UNSEEN", nil)
 	case what < 89:
