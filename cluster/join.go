@@ -121,10 +121,14 @@ func (n *Node) join(ctx context.Context) {
 
 func (n *Node) joinMissing(ctx context.Context) {
 	present := make(map[netip.AddrPort]bool)
-	for _, m := range n.members.all() {
-		present[m.Gossip] = true
+	members, shadowed := n.members.all(), n.members.isShadowed()
+	for _, m := range members {
+		// Where another node has this one's name, the others know only that; when it is gone, somebody must tell them that this one is there.
+		if !shadowed || m.Self {
+			present[m.Gossip] = true
+		}
 	}
-	reached := len(n.o.Join) == 0 || len(present) > 1
+	reached := len(n.o.Join) == 0 || len(members) > 1
 	for _, item := range n.o.Join {
 		lookup, cancel := context.WithTimeout(ctx, 5*time.Second)
 		list, err := addresses(lookup, n.o.Resolver, item)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -35,9 +36,14 @@ type members struct {
 
 	mu        sync.Mutex
 	byName    map[string]Member
-	malformed uint64 // metadata that were not understood
-	conflicts uint64 // other nodes seen that use a member's name
+	malformed uint64    // metadata that were not understood
+	conflicts uint64    // other nodes seen that use a member's name
+	shadowed  time.Time // when one with this node's name was last seen
 }
+
+// shadow is for how long after a conflict others may not know this node: the one that has its name must be found dead, and its name
+// free again.
+const shadow = time.Minute
 
 func newMembers(self string, log zerolog.Logger) *members {
 	return &members{self: self, log: log, changed: make(chan struct{}, 1), byName: make(map[string]Member)}
@@ -55,8 +61,18 @@ func (m *members) gone(name string) {
 func (m *members) conflict(name string, gossip, other netip.AddrPort) {
 	m.mu.Lock()
 	m.conflicts++
+	if name == m.self {
+		m.shadowed = time.Now()
+	}
 	m.mu.Unlock()
 	m.log.Error().Str("node", name).Stringer("address", gossip).Stringer("other", other).Msg("two nodes have one name")
+}
+
+// isShadowed says whether others may know another node by this one's name.
+func (m *members) isShadowed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.shadowed.IsZero() && time.Since(m.shadowed) < shadow
 }
 
 // present notes that a node is a member and what is known of it.

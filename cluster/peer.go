@@ -74,12 +74,16 @@ func (p *peer) run(ctx context.Context) {
 	}
 	wait, jitter := shortestWait, mathrand.New(mathrand.NewPCG(p.node.instance, p.line))
 	for ctx.Err() == nil {
+		began := time.Now()
 		err := p.stream(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		if p.connected.Swap(false) {
-			wait = shortestWait
+			// One that breaks as soon as it is open is no better than none: two nodes of one name take each other's place.
+			if time.Since(began) > longestWait {
+				wait = shortestWait
+			}
 			p.log.Warn().Err(err).Msg("stream to a node broke")
 			p.node.members.signal() // if it is no member, that was all
 		} else {

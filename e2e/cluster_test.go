@@ -34,7 +34,8 @@ func startCluster(t *testing.T, size int, repair string) []*node.Node {
 // startNodes is startCluster with a store that the settings describe.
 func startNodes(t *testing.T, size int, repair string, settings node.Settings) []*node.Node {
 	t.Helper()
-	return plan{repair: repair, spots: loopback(t, size), settings: settings}.start(t)
+	p := plan{repair: repair, spots: loopback(t, size), settings: settings}
+	return p.start(t)
 }
 
 // awaitStreams waits until a node has streams to and from so many others, and

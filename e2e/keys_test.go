@@ -19,9 +19,10 @@ func TestClusterRotation(t *testing.T) {
 	t.Parallel()
 	const soon = 20 * time.Second
 	db := startPostgres(t)
-	nodes := plan{repair: "1h", spots: loopback(t, 3), ownKeys: true, settings: node.Settings{"store": {"kind": "postgres", "postgres": map[string]any{
+	p := plan{repair: "1h", spots: loopback(t, 3), ownKeys: true, settings: node.Settings{"store": {"kind": "postgres", "postgres": map[string]any{
 		"dsn": db.URL("postgres"), "connections": 4, "blobs": filepath.Join(t.TempDir(), "blobs"),
-	}}}}.start(t)
+	}}}}
+	nodes := p.start(t)
 	var watchers []*line
 	for _, n := range nodes {
 		watchers = append(watchers, idling(t, n, true))

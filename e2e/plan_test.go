@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/starling-mail/starling/e2e/node"
@@ -19,10 +20,12 @@ type plan struct {
 	spots    []spot
 	settings node.Settings // of all nodes: the store at least
 	ownKeys  bool          // each node has a file of keys of its own
+	keys     string        // the file of the cluster's key, once there is one
 }
 
 // A spot is where a node runs, and where the others find it.
 type spot struct {
+	name           string      // "": by its place in the plan
 	place          *node.Place // nil: here
 	binary         string      // "": the one under test
 	gossip, stream string      // addresses to listen on
@@ -71,49 +74,12 @@ func freeOn(t *testing.T, host int) string {
 }
 
 // start starts the nodes, with user in the store, and returns when all have streams to all.
-func (p plan) start(t *testing.T) []*node.Node {
+func (p *plan) start(t *testing.T) []*node.Node {
 	t.Helper()
-	key := run(t, binary, "cluster", "keys", "new")
-	keys := write(t, t.TempDir(), "cluster.keys", key)
-	var join []string
-	for _, s := range p.spots {
-		if s.viaGossip != "" {
-			join = append(join, s.viaGossip)
-		} else {
-			join = append(join, s.gossip)
-		}
-	}
+	p.keys = write(t, t.TempDir(), "cluster.keys", run(t, binary, "cluster", "keys", "new"))
 	var nodes []*node.Node
-	for i, s := range p.spots {
-		if p.ownKeys {
-			keys = write(t, t.TempDir(), "cluster.keys", key)
-		}
-		cluster := map[string]any{
-			"enabled": true, "name": fmt.Sprint("n", i+1), "keys_file": keys, "gossip": s.gossip, "stream": s.stream,
-			"join": join, "profile": "local", "repair_interval": p.repair,
-		}
-		for key, value := range map[string]string{"advertise_gossip": s.viaGossip, "advertise_stream": s.viaStream} {
-			if value != "" {
-				cluster[key] = value
-			}
-		}
-		settings := maps.Clone(p.settings)
-		settings["cluster"] = cluster
-		maps.Copy(settings, s.settings)
-		program := s.binary
-		if program == "" {
-			program = binary
-		}
-		var n *node.Node
-		var err error
-		if s.place != nil {
-			n, err = node.NewAt(*s.place, program, t.TempDir(), settings)
-		} else {
-			n, err = node.New(program, t.TempDir(), settings)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for i := range p.spots {
+		n := p.node(t, i)
 		serve(t, n)
 		nodes = append(nodes, n)
 	}
@@ -124,4 +90,55 @@ func (p plan) start(t *testing.T) []*node.Node {
 		awaitStreams(t, n, len(nodes)-1)
 	}
 	return nodes
+}
+
+// node prepares the node of one spot.
+func (p *plan) node(t *testing.T, i int) *node.Node {
+	t.Helper()
+	s := p.spots[i]
+	if s.name == "" {
+		s.name = fmt.Sprint("n", i+1)
+	}
+	if s.binary == "" {
+		s.binary = binary
+	}
+	var join []string
+	for _, s := range p.spots {
+		if s.viaGossip != "" {
+			join = append(join, s.viaGossip)
+		} else {
+			join = append(join, s.gossip)
+		}
+	}
+	keys := p.keys
+	if p.ownKeys {
+		key, err := os.ReadFile(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = write(t, t.TempDir(), "cluster.keys", string(key))
+	}
+	cluster := map[string]any{
+		"enabled": true, "name": s.name, "keys_file": keys, "gossip": s.gossip, "stream": s.stream,
+		"join": join, "profile": "local", "repair_interval": p.repair,
+	}
+	for key, value := range map[string]string{"advertise_gossip": s.viaGossip, "advertise_stream": s.viaStream} {
+		if value != "" {
+			cluster[key] = value
+		}
+	}
+	settings := maps.Clone(p.settings)
+	settings["cluster"] = cluster
+	maps.Copy(settings, s.settings)
+	var n *node.Node
+	var err error
+	if s.place != nil {
+		n, err = node.NewAt(*s.place, s.binary, t.TempDir(), settings)
+	} else {
+		n, err = node.New(s.binary, t.TempDir(), settings)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -59,20 +59,25 @@ func newStorm(t *testing.T, nodes []*node.Node, db *pgtest.Server, repair time.D
 	t.Helper()
 	s := &storm{nodes: nodes, db: db, ledger: newLedger(), repair: repair}
 	for i, n := range nodes {
-		for _, box := range loadBoxes {
-			for _, qresync := range []bool{false, true} {
-				w := &watcher{box: box, name: fmt.Sprintf("node %d, %s, QRESYNC %v", i+1, box, qresync)}
-				w.mirror = watch(n.IMAP, box, qresync)
-				t.Cleanup(w.close)
-				s.watchers = append(s.watchers, w)
-			}
-		}
+		s.watch(t, n, fmt.Sprint("node ", i+1))
 	}
 	s.blow(t)
 	s.more(t, 50)
 	s.calm(t)
 	s.settle(t, time.Now())
 	return s
+}
+
+// watch has clients of a node wait on every mailbox.
+func (s *storm) watch(t *testing.T, n *node.Node, name string) {
+	for _, box := range loadBoxes {
+		for _, qresync := range []bool{false, true} {
+			w := &watcher{box: box, name: fmt.Sprintf("%s, %s, QRESYNC %v", name, box, qresync)}
+			w.mirror = watch(n.IMAP, box, qresync)
+			t.Cleanup(w.close)
+			s.watchers = append(s.watchers, w)
+		}
+	}
 }
 
 // blow starts the load.

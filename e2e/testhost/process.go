@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -18,9 +19,10 @@ const startTimeout = 60 * time.Second
 
 // A Process is a server that runs as a child of this process.
 type Process struct {
-	cmd  *exec.Cmd
-	log  log
-	done chan struct{} // closed when the process has ended
+	cmd    *exec.Cmd
+	log    log
+	done   chan struct{} // closed when the process has ended
+	killed atomic.Bool   // by Kill
 }
 
 // Endpoint is an address to dial: network is "tcp" or "unix".
@@ -79,6 +81,7 @@ func (p *Process) Signal(sig os.Signal) error {
 
 // Kill ends the process at once (SIGKILL) and waits for its end.
 func (p *Process) Kill() {
+	p.killed.Store(true)
 	p.Signal(os.Kill)
 	<-p.done
 }
@@ -97,13 +100,15 @@ func (p *Process) Wait(limit time.Duration) (int, error) {
 	}
 }
 
-// Stop asks the process to end (SIGTERM) and waits for it as Wait does.
+// Stop asks the process to end (SIGTERM) and waits for it as Wait does. Another code than 0 is an error, unless Kill was called
+// before.
 func (p *Process) Stop(limit time.Duration) error {
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
+	killed := p.killed.Load()
 	code, err := p.Wait(limit)
-	if err == nil && code != 0 {
+	if err == nil && code != 0 && !killed {
 		err = fmt.Errorf("process %d ended with code %d\n%s", p.PID(), code, p.Log())
 	}
 	return err
