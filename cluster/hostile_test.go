@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/starling-mail/starling/eventbus"
 	"github.com/starling-mail/starling/eventbus/codec"
 	"github.com/starling-mail/starling/mailbox"
 )
@@ -268,4 +270,163 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 			t.Fatal("a stranger is kept")
 		}
 	}
+}
+
+// TestHostileAnnouncements shows P7 for what a node with the key says that it listens to: what cannot be understood is counted and kept, and from then on that
+// node is sent everything, until it has said anew what it wants.
+func TestHostileAnnouncements(t *testing.T) {
+	key := NewKey()
+	victim := start(t, Options{Name: "n1", Keys: []Key{key}, Interest: true}, 64)
+	evil, err := New(Options{Name: "evil", Cluster: "test", Keys: []Key{key}, Gossip: "127.0.0.1:0", Stream: "127.0.0.1:0", Receiver: victim.bus, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := dialAs(t, evil, victim.Node, appendFrame(nil, (&hello{to: victim.instance, instance: 7, line: 8}).append))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send := func(b []byte) {
+		if _, err := c.Write(appendFrame(nil, func(dst []byte) []byte { return append(dst, b...) })); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := func() uint64 {
+		var b [answerSize]byte
+		if _, err := io.ReadFull(c, b[:]); err != nil {
+			t.Fatal(err)
+		}
+		return binary.BigEndian.Uint64(b[:])
+	}
+	of := func() PeerStats { return victim.of("evil") }
+	whole := announcement{number: 5, whole: true, toggles: []toggle{newToggle(3, true)}}
+	more := announcement{number: 6, toggles: []toggle{newToggle(4, true)}}
+	bad := 0
+	for what, frame := range map[string][]byte{
+		"nothing":             {announcementVersion, interestFrame},
+		"truncated":           whole.append(nil)[:4],
+		"too many":            {announcementVersion, interestFrame, wholeFlag, 1, 0xff, 0xff, 0xff, 0xff, 0x0f},
+		"no such bucket":      {announcementVersion, interestFrame, wholeFlag, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f},
+		"deep nesting":        append([]byte{announcementVersion, interestFrame}, bytes.Repeat([]byte{0x91}, 200_000)...),
+		"a number too high":   append([]byte{announcementVersion, interestFrame, wholeFlag}, binary.AppendUvarint(nil, interestAnswer)...),
+		"a change of nothing": more.append(nil),
+	} {
+		send(whole.append(nil))
+		if n := answer(); n != 5|interestAnswer {
+			t.Fatalf("%s: the answer is %x", what, n)
+		}
+		if !of().Selective {
+			t.Fatalf("%s: nothing is known of what it wants", what)
+		}
+		if what == "a change of nothing" {
+			send((&announcement{whole: true, more: true}).append(nil))
+		}
+		send(frame)
+		bad++
+		send(more.append(nil)) // nor is what would follow understood
+		bad++
+		await(t, what+": the count", func() bool { return of().Undecodable == uint64(bad) })
+		if of().Selective {
+			t.Errorf("%s: it is believed", what)
+		}
+	}
+	if l := victim.DeadLetters(); len(l) != min(bad, maxLetters) || l[0].From != "evil" {
+		t.Errorf("%d dead letters", len(l))
+	}
+	for n := range 3 * maxLog { // parts without end
+		send((&announcement{number: uint64(n), whole: true, more: true, toggles: []toggle{newToggle(uint32(n), true)}}).append(nil))
+	}
+	send(whole.append(nil))
+	if n := answer(); n != 5|interestAnswer || !of().Selective {
+		t.Errorf("the answer is %x", n)
+	}
+}
+
+// A script is a connection on which another node has said everything before it hears an answer.
+type script struct {
+	net.Conn // nil: nothing else is called
+	bytes.Reader
+}
+
+func (s *script) Read(b []byte) (int, error)       { return s.Reader.Read(b) }
+func (s *script) Write(b []byte) (int, error)      { return len(b), nil }
+func (s *script) SetReadDeadline(time.Time) error  { return nil }
+func (s *script) SetWriteDeadline(time.Time) error { return nil }
+
+// FuzzRead lets a node with the key send anything after its hello: frames of events and announcements, whole or not. It is read to its end or
+// refused, what is told is what can be, and nothing stays but counts.
+func FuzzRead(f *testing.F) {
+	frames := func(list ...[]byte) (b []byte) {
+		for _, one := range list {
+			b = appendFrame(b, func(dst []byte) []byte { return append(dst, one...) })
+		}
+		return b
+	}
+	id := mailbox.ID{1}
+	events := func(c codec.Codec, first uint64, e ...mailbox.Event) []byte {
+		return c.AppendFrame(nil, 7, first, encode(c, e))
+	}
+	whole := announcement{number: 1, whole: true, toggles: []toggle{newToggle(bucketOf(eventbus.MailboxKey(id)), true), newToggle(everything, true)}}
+	part := announcement{number: 1, whole: true, more: true, toggles: whole.toggles}
+	change1 := announcement{number: 2, toggles: []toggle{newToggle(everything, false)}}
+	f.Add(frames(events(codec.MessagePack, 0, change(id, 1)), whole.append(nil), change1.append(nil), events(codec.JSON, 1, change(id, 2))))
+	f.Add(frames(part.append(nil), part.append(nil), whole.append(nil), change1.append(nil)))
+	f.Add(frames(change1.append(nil), events(codec.MessagePack, 5, change(id, 3)), events(codec.MessagePack, 5, change(id, 3))))
+	f.Add(frames([]byte("\x01mrubbish"), []byte("\x01jrubbish"), []byte{announcementVersion, interestFrame}))
+	f.Add(frames(events(codec.MessagePack, 1<<63, change(id, 3)))[:30])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		to := &receiver{make(chan []mailbox.Event, len(b)+1), make(chan struct{}, len(b)+2)}
+		n, err := New(Options{Name: "n1", Cluster: "test", Keys: []Key{{1}}, Gossip: "127.0.0.1:0", Stream: "127.0.0.1:0", Interest: true, Receiver: to, Log: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := n.sender("n2")
+		var c script
+		c.Reset(append(appendFrame(nil, (&hello{to: n.instance, instance: 7}).append), b...))
+		if err := n.read(s, &c); err == nil {
+			t.Fatal("a stream has no end")
+		}
+		told := 0
+		for len(to.events) > 0 {
+			told += len(<-to.events)
+		}
+		if uint64(told) > s.received.Load() || len(n.DeadLetters()) > maxLetters || s.heard.Load() != nil {
+			t.Fatalf("%d events told of %d, %d dead letters, %v", told, s.received.Load(), len(n.DeadLetters()), s.heard.Load())
+		}
+	})
+}
+
+// FuzzGossip lets anybody with the key broadcast anything: it is told once or not at all, passed on within bounds, and memory is not its choice.
+func FuzzGossip(f *testing.F) {
+	for i, e := range []mailbox.Event{change(mailbox.ID{1}, 1), {Kind: mailbox.EventCreated, Account: mailbox.AccountID{2}, Name: "a"}} {
+		b, _ := newBroadcast(7, uint64(i), &e, false)
+		f.Add(b.frame)
+		f.Add(codec.JSON.AppendFrame(nil, 7, 3, encode(codec.JSON, []mailbox.Event{e})))
+		f.Add(codec.MessagePack.AppendFrame(nil, 7, 3, encode(codec.MessagePack, []mailbox.Event{e, e})))
+	}
+	f.Add([]byte("\x01m\x93\x01\x01\xdd\x80\x00\x00\x00"))
+	f.Add(bytes.Repeat([]byte{'['}, maxBroadcast+1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		to := &receiver{make(chan []mailbox.Event, 10), make(chan struct{}, 10)}
+		n, err := New(Options{Name: "n1", Cluster: "test", Keys: []Key{{1}}, Gossip: "127.0.0.1:0", Stream: "127.0.0.1:0", Receiver: to, Log: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := n.lane
+		for range 2 { // packets can be replayed
+			l.gossiped(b)
+			if len(l.inbox) > 0 {
+				l.take(<-l.inbox)
+			}
+		}
+		waiting, _ := l.queue.figures()
+		if len(to.events) > 1 || waiting > 1 || len(l.waiting) > 0 {
+			t.Fatalf("told %d times, passed on %d times", len(to.events), waiting)
+		}
+		for _, frame := range l.queue.take(3, 1400) {
+			if len(frame) > maxBroadcast {
+				t.Fatalf("%d bytes are passed on", len(frame))
+			}
+		}
+	})
 }
