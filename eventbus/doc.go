@@ -9,6 +9,7 @@
 //   - Nothing from before the registration arrives, and nothing after it was closed ("BeforeAndAfter").
 //   - What changes nothing is not delivered ("NothingChanged").
 //   - Who registers and then loads misses nothing ("RegisterThenLoad").
+//   - The publisher and its node's listeners do not wait for other nodes ("NetworkNotWaitedFor").
 //   - A failing or panicking listener harms only itself ("Failing").
 //   - A handler may publish; an async listener does not delay the publisher and a sync one does ("PublishFromHandler", "AsyncAndSync").
 //   - A listener that is too slow is told that it lost events, and memory stays bounded ("TooSlow").

@@ -34,6 +34,37 @@ func eachNode(t *testing.T, b Buses) {
 	}
 }
 
+// networkNotWaitedFor shows that the publisher and the listeners of its node do not wait for other nodes, not even for one whose listener is
+// stuck; and that this one has everything in the end.
+func networkNotWaitedFor(t *testing.T, b Buses) {
+	x := newBox()
+	release := make(chan struct{})
+	var stuck []*recorder
+	for _, node := range b.Nodes[1:] {
+		r := record(eventbus.Mailbox, eventbus.Sync)
+		note := r.Handle
+		r.Handle = func(events []mailbox.Event) error {
+			<-release
+			return note(events)
+		}
+		listen(t, node, r, x.key())
+		stuck = append(stuck, r)
+	}
+	here := record(eventbus.Mailbox, eventbus.Sync)
+	listen(t, b.Nodes[0], here, x.key())
+	n := b.Queue / 2
+	for m := 1; m <= n; m++ {
+		x.publish(b.Nodes[0], mailbox.ModSeq(m))
+		if got := len(here.all()); got != m {
+			t.Fatalf("%d events were handled when Publish returned, want %d", got, m)
+		}
+	}
+	close(release)
+	for _, r := range stuck {
+		r.wait(t, n)
+	}
+}
+
 // manyNodes publishes 10,000 events from 16 goroutines on all nodes: every listener has all of them, those of a
 // goroutine in its order.
 func manyNodes(t *testing.T, b Buses) {

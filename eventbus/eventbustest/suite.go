@@ -1,4 +1,5 @@
-// Package eventbustest is the suite that every arrangement of buses passes: one in memory, or several nodes.
+// Package eventbustest is the suite that every arrangement of buses passes: one in memory, or several nodes. README.md lists the behaviours of the
+// bus, and the tests that show them.
 package eventbustest
 
 import (
@@ -41,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Buses) {
 		{"Whole", whole},
 		{"Many", many},
 		{"EachNode", eachNode},
+		{"NetworkNotWaitedFor", networkNotWaitedFor},
 		{"ManyNodes", manyNodes},
 		{"LostAll", lostAll},
 		{"LostKeys", lostKeys},
