@@ -59,6 +59,9 @@ func TestClusterRotation(t *testing.T) {
 		}
 	}
 	flow()
+	if out, err := nodes[0].Run(t.Context(), "", "cluster", "status"); err != nil || strings.Count(out, "  open ") != 4 || strings.Contains(out, "closed") {
+		t.Errorf("status: %v\n%s", err, out)
+	}
 	list := strings.Split(strings.TrimSpace(must(0, "list")), "\n")
 	if len(list) != 2 || !strings.Contains(list[1], "n1 n2 n3") {
 		t.Fatalf("keys at first:\n%s", strings.Join(list, "\n"))

@@ -21,6 +21,7 @@ func (s *Server) accept(nc net.Conn, l *ListenerOptions) {
 		nc.Close()
 		return
 	}
+	s.arriving.Add(1)
 	go func() {
 		defer s.serving.Done()
 		defer func() {
@@ -29,35 +30,43 @@ func (s *Server) accept(nc net.Conn, l *ListenerOptions) {
 				nc.Close()
 			}
 		}()
-		settings := s.settings.Load()
-		stop := context.AfterFunc(s.closing, func() { nc.Close() })
-		st, err := stream.Accept(nc, &stream.Options{
-			WriteTimeout: settings.WriteTimeout, HandshakeTimeout: settings.LoginTimeout,
-			Proxies: l.ProxyFrom, HeaderTimeout: settings.LoginTimeout,
-		})
-		stop()
-		if err != nil {
-			s.opts.Log.Info().Err(err).Stringer("remote", nc.RemoteAddr()).Msg("connection refused")
-			s.counters.refused.Add(1)
-			nc.Close()
-			return
+		if c := s.arrive(nc, l); c != nil {
+			c.own(park.Readable, (*conn).greet)
 		}
-		c := &conn{srv: s, listener: l, stream: st, remote: addressOf(st.RemoteAddr()), state: notAuthenticated, began: time.Now()}
-		if ok, limit := s.census.enter(c.remote, settings); !ok {
-			c.refuse(limit)
-			return
-		}
-		c.spot = s.lot.Spot(st, c.wake)
-		if !s.add(c) {
-			s.census.leave(c.remote)
-			c.spot.Close()
-			c.refuse("server is shutting down")
-			return
-		}
-		s.counters.accepted.Add(1)
-		c.count()
-		c.own(park.Readable, (*conn).greet)
 	}()
+}
+
+// arrive makes a connection one of the Server's, or returns nil if there is no place for it.
+func (s *Server) arrive(nc net.Conn, l *ListenerOptions) *conn {
+	defer s.arriving.Add(-1)
+	settings := s.settings.Load()
+	stop := context.AfterFunc(s.closing, func() { nc.Close() })
+	st, err := stream.Accept(nc, &stream.Options{
+		WriteTimeout: settings.WriteTimeout, HandshakeTimeout: settings.LoginTimeout,
+		Proxies: l.ProxyFrom, HeaderTimeout: settings.LoginTimeout,
+	})
+	stop()
+	if err != nil {
+		s.opts.Log.Info().Err(err).Stringer("remote", nc.RemoteAddr()).Msg("connection refused")
+		s.counters.refused.Add(1)
+		nc.Close()
+		return nil
+	}
+	c := &conn{srv: s, listener: l, stream: st, remote: addressOf(st.RemoteAddr()), state: notAuthenticated, began: time.Now()}
+	if ok, limit := s.census.enter(c.remote, settings); !ok {
+		c.refuse(limit)
+		return nil
+	}
+	c.spot = s.lot.Spot(st, c.wake)
+	if !s.add(c) {
+		s.census.leave(c.remote)
+		c.spot.Close()
+		c.refuse("server is shutting down")
+		return nil
+	}
+	s.counters.accepted.Add(1)
+	c.count()
+	return c
 }
 
 // greet does what comes before the first command.

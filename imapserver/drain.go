@@ -43,6 +43,7 @@ func (s *Server) Drain(ctx context.Context, o DrainOptions, report func(left int
 // sendAway has up to limit connections end that were not told to before: parked ones, or others if there are none. It returns how many that
 // were, and how many there are in all.
 func (s *Server) sendAway(limit int) (told, left int) {
+	arriving := int(s.arriving.Load()) // before: who has arrived since is counted twice, not missed
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var parked, working []*conn
@@ -64,5 +65,5 @@ func (s *Server) sendAway(limit int) (told, left int) {
 		c.leaving.Store(true) // before it wakes
 		c.spot.Wake()
 	}
-	return len(group), len(s.conns)
+	return len(group), len(s.conns) + arriving
 }

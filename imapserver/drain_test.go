@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -120,5 +121,34 @@ func (h *host) await(what string, f func() bool) {
 		case <-end:
 			h.t.Fatalf("in vain: %s", what)
 		}
+	}
+}
+
+// TestDrainOfArriving: who was accepted and has not sent a PROXY header yet is waited for.
+func TestDrainOfArriving(t *testing.T) {
+	h := newHost(t, imapserver.DefaultSettings())
+	proxied := h.dial(h.listen(imapserver.ListenerOptions{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}))
+	served := h.dial(h.listen(imapserver.ListenerOptions{}))
+	served.expect("* OK")
+	h.await("the silent one is accepted", func() bool { return h.server.Stats().Arriving == 1 })
+	done := make(chan error)
+	lefts := make(chan int, 100)
+	go func() {
+		done <- h.server.Drain(t.Context(), imapserver.DrainOptions{Group: 10, Every: time.Millisecond}, func(left int) { lefts <- left })
+	}()
+	if lines := served.gone(); !bye(lines) {
+		t.Errorf("%q", lines)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("drained, with a client on the way: %v", err)
+	default:
+	}
+	proxied.send("PROXY TCP4 192.0.2.1 192.0.2.2 1 143\r\n")
+	if lines := proxied.gone(); !bye(lines) {
+		t.Errorf("%q", lines)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -31,6 +31,8 @@ type Server struct {
 	mu      sync.Mutex
 	conns   map[*conn]struct{} // nil once closing
 	serving sync.WaitGroup     // Serve calls and connections, parked ones included
+	// arriving counts connections that are accepted, and may become one of conns.
+	arriving atomic.Int64
 }
 
 // deflateLevel is a middle way between time and size.

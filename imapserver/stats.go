@@ -13,7 +13,9 @@ import (
 type Stats struct {
 	// Connections now. Each is in one of the first four; one in IDLE is in Idle alone, whatever its state.
 	NotAuthenticated, Authenticated, Selected, Idle int64
-	// Working are those of them that are not parked: each has a goroutine and buffers.
+	// Arriving are connections that are accepted and in none of these yet: their PROXY header is waited for.
+	Arriving int64
+	// Working are those of the first four that are not parked: each has a goroutine and buffers.
 	Working int64
 
 	Accepted uint64 // connections served
@@ -115,6 +117,7 @@ func (s *Server) Stats() Stats {
 	out := Stats{
 		NotAuthenticated: n.standing[inNotAuthenticated].Load(), Authenticated: n.standing[inAuthenticated].Load(),
 		Selected: n.standing[inSelected].Load(), Idle: n.standing[inIdle].Load(), Working: n.working.Load(),
+		Arriving: s.arriving.Load(),
 		Accepted: n.accepted.Load(), Refused: n.refused.Load(),
 		Received: n.received.Load(), Sent: n.sent.Load(),
 	}

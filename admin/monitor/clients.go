@@ -11,6 +11,7 @@ import (
 
 func collectIMAP(e emitter, s imapserver.Stats) {
 	const connections = "Connections of IMAP clients now, each in one state."
+	e.gauge("imap_connections", connections, float64(s.Arriving), "state", "arriving")
 	e.gauge("imap_connections", connections, float64(s.NotAuthenticated), "state", "not_authenticated")
 	e.gauge("imap_connections", connections, float64(s.Authenticated), "state", "authenticated")
 	e.gauge("imap_connections", connections, float64(s.Selected), "state", "selected")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -113,7 +114,7 @@ func showStatus(out io.Writer, c admin.Cluster) error {
 	fmt.Fprintln(w, "TO\tSTATE\tSTREAM\tOPENED\tCODEC\tROUND TRIP\tSENT\tLAST\tQUEUED\tDROPPED\tWITHHELD")
 	for _, m := range c.Members {
 		if !m.Self {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%v\t%d\t%s\t%d\t%d\t%d\n", m.Name, stateOf(c, m), openOr(m.Sending), m.Connects, m.Codec,
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%v\t%d\t%s\t%d\t%d\t%d\n", m.Name, stateOf(c, m), openOr(m.Sending), m.Connects, cmp.Or(m.Codec, "-"),
 				m.RoundTrip.Round(time.Microsecond), m.Sent, before(m.NextSent), m.Queued, m.Dropped, m.Withheld)
 		}
 	}
