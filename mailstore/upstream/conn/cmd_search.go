@@ -20,7 +20,8 @@ type Search struct {
 	Truncated bool
 	// ModSeq is the highest of the messages found, if Key has a SearchModSeq.
 	ModSeq mailbox.ModSeq
-	rough  bool // UIDs is not tidy yet
+	// answered is set once a SEARCH response has come: another is the next command's.
+	answered bool
 }
 
 func (*Search) name() string { return "UID SEARCH" }
@@ -38,20 +39,16 @@ func (s *Search) write(w *writer) {
 }
 
 func (s *Search) data(_ *Conn, kind string, r *reader) bool {
-	switch kind {
-	case "SEARCH":
-		s.plain(r)
-	case "ESEARCH":
-		s.extended(r)
-	default:
+	if kind != "SEARCH" || s.answered {
 		return false
 	}
+	s.answered = true
+	s.plain(r)
 	return true
 }
 
 // plain reads SEARCH (RFC 3501 §7.2.5).
 func (s *Search) plain(r *reader) {
-	s.rough = true
 	for r.spaces(); r.err == nil; r.spaces() {
 		switch c := r.peek(); {
 		case isDigit(c):
@@ -77,11 +74,8 @@ func (s *Search) plain(r *reader) {
 	}
 }
 
-// extended reads ESEARCH (RFC 4731 §3.1).
+// extended reads ESEARCH behind the tag (RFC 4731 §3.1).
 func (s *Search) extended(r *reader) {
-	if r.spaces(); r.peek() == '(' {
-		r.ignore() // the tag; there is one SEARCH at a time
-	}
 	for r.spaces(); r.err == nil && isAtom(r.peek()); r.spaces() {
 		item := r.keyword()
 		if item == "UID" {
@@ -91,7 +85,7 @@ func (s *Search) extended(r *reader) {
 		switch item {
 		case "ALL":
 			set, whole := r.ranges()
-			s.UIDs, s.Truncated, s.rough = append(s.UIDs, set...), s.Truncated || !whole, true
+			s.UIDs, s.Truncated = append(s.UIDs, set...), s.Truncated || !whole
 		case "MODSEQ":
 			s.ModSeq = r.modSeq()
 		default:
@@ -100,11 +94,7 @@ func (s *Search) extended(r *reader) {
 	}
 }
 
-func (s *Search) ended(*Conn) {
-	if s.rough {
-		s.UIDs = tidy(s.UIDs)
-	}
-}
+func (s *Search) ended(*Conn) { s.UIDs = tidy(s.UIDs) }
 
 // key writes a search key; nested where it must be one.
 func (w *writer) key(k wire.SearchKey, nested bool) {

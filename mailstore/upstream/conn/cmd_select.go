@@ -22,7 +22,7 @@ type Select struct {
 	Exists         uint32
 	FirstUnseen    uint32 // sequence number, 0 if not told
 	UIDValidity    uint32
-	UIDNext        imap.UID
+	UIDNext        imap.UID // 0 if not told: Courier does not
 	HighestModSeq  mailbox.ModSeq
 	NoModSeq       bool // the mailbox has no mod-sequences
 	Permanent      []imap.Flag

@@ -16,7 +16,9 @@ type Store struct {
 	// UnchangedSince, if set, leaves messages with a higher mod-sequence alone.
 	UnchangedSince *mailbox.ModSeq
 
-	Rows      []Row       // what the server told of messages meanwhile, others' too
+	// Rows are what the server told of messages meanwhile, others' too. Where several commands
+	// were sent at once, those of a Store may be in the one before, or in a Fetch's messages.
+	Rows      []Row
 	Truncated bool        // Rows are not all, for they took too much memory
 	Modified  imap.UIDSet // left alone because of UnchangedSince
 }

@@ -207,6 +207,25 @@ func TestESearch(t *testing.T) {
 	same(t, "none", none.UIDs, uids())
 }
 
+// TestRepliesPutOff: Dovecot answers what is sent at once out of order.
+func TestRepliesPutOff(t *testing.T) {
+	s := play(t, "* OK [CAPABILITY IMAP4rev1 ESEARCH] hi\n", step{"UID STORE 1 FLAGS ()", ""}, step{"UID SEARCH RETURN (ALL) ALL", ""},
+		step{"UID SEARCH RETURN (ALL) SEEN", `* ESEARCH (TAG "s2") UID ALL 1:2
+* ESEARCH (TAG "s3") UID ALL 2
+* 1 FETCH (UID 1 FLAGS ())
+s1 OK stored
+s3 OK found
+s2 OK found
+`})
+	c := s.dial()
+	store, all, seen := conn.Store{UIDs: uids(1, 1)}, conn.Search{Key: wire.SearchAnd{}}, conn.Search{Key: wire.SearchFlag(imap.FlagSeen)}
+	do(t, c, &store, &all, &seen)
+	same(t, "found", []imap.UIDSet{all.UIDs, seen.UIDs}, []imap.UIDSet{uids(1, 2), uids(2, 2)})
+	if len(store.Rows) != 1 || c.Skipped() != 0 {
+		t.Errorf("%+v, %d skipped", store, c.Skipped())
+	}
+}
+
 func TestStore(t *testing.T) {
 	since := mailbox.ModSeq(12)
 	c := dial(t, "", step{`UID STORE 1:2 (UNCHANGEDSINCE 12) +FLAGS.SILENT (\Seen x)`, "* 4 EXISTS\n* 2 FETCH (UID 2 MODSEQ (13))\n$ OK [MODIFIED 1] some\n"},

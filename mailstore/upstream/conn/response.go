@@ -95,8 +95,7 @@ func (c *Conn) tagged() arrival {
 	return tagged
 }
 
-// current is the command that untagged responses are for: servers run commands in order,
-// or behave as if they did (RFC 9051 §5.5).
+// current is the first command that has not ended.
 func (c *Conn) current() Command {
 	for _, p := range c.pending {
 		if !p.done {
@@ -104,6 +103,25 @@ func (c *Conn) current() Command {
 		}
 	}
 	return nil
+}
+
+// offer offers something to the commands in progress, in their order, and reports whether one took
+// it. Servers behave as if they ran commands in order (RFC 9051 §5.5), but the reply to one may
+// come behind what belongs to the next: Dovecot puts off those of STORE and SEARCH for one
+// look at the mailbox. What comes before a mailbox is selected is for nobody behind that.
+func (c *Conn) offer(take func(p *pending) bool) bool {
+	for _, p := range c.pending {
+		if p.done {
+			continue
+		}
+		if take(p) {
+			return true
+		}
+		if _, ok := p.cmd.(*Select); ok {
+			return false
+		}
+	}
+	return false
 }
 
 // untagged reads an untagged response, behind "* ".
@@ -141,9 +159,10 @@ func (c *Conn) untagged() arrival {
 		c.update(&Update{Kind: Flags})
 	case "VANISHED":
 		c.vanished()
+	case "ESEARCH":
+		c.extended()
 	default:
-		cmd := c.current()
-		if cmd != nil && cmd.data(c, kind, r) {
+		if c.offer(func(p *pending) bool { return p.cmd.data(c, kind, r) }) {
 			r.line()
 			return untagged
 		}
@@ -172,7 +191,7 @@ func (c *Conn) numbered() arrival {
 		c.update(&Update{Kind: Expunged, Num: n})
 	case "FETCH":
 		r.space()
-		if m := c.messages; m != nil && c.current() == Command(m) && !m.closing {
+		if m := c.messages; m != nil && !m.closing && c.offer(func(p *pending) bool { return p.cmd == Command(m) }) {
 			m.begin(n)
 			return message
 		}
@@ -208,12 +227,38 @@ func (c *Conn) vanished() {
 	c.update(&u)
 }
 
+// extended reads ESEARCH (RFC 4731 §3.1), which names the command that it is for.
+func (c *Conn) extended() {
+	r := &c.r
+	tag := ""
+	if r.spaces(); r.peek() == '(' {
+		r.list(func() {
+			if r.keyword() == "TAG" {
+				r.space()
+				tag = string(r.astring())
+			}
+		})
+	}
+	took := c.offer(func(p *pending) bool {
+		s, ok := p.cmd.(*Search)
+		if ok = ok && (tag == "" || tag == p.tag); ok {
+			s.extended(r)
+			r.line()
+		}
+		return ok
+	})
+	if !took && r.err == nil {
+		c.skipped++
+		r.rest()
+	}
+}
+
 // update hands u to the command in progress, if it is for that, or to Updates.
 func (c *Conn) update(u *Update) {
 	if c.r.err != nil {
 		return
 	}
-	if cmd := c.current(); cmd != nil && cmd.update(&c.r, u) {
+	if c.offer(func(p *pending) bool { return p.cmd.update(&c.r, u) }) {
 		return
 	}
 	if c.Updates != nil {
@@ -223,7 +268,7 @@ func (c *Conn) update(u *Update) {
 
 // condition handles an untagged OK, NO or BAD.
 func (c *Conn) condition(s *status) {
-	if cmd := c.current(); cmd != nil && c.coded(s, cmd) {
+	if c.offer(func(p *pending) bool { return c.coded(s, p.cmd) }) {
 		return
 	}
 	if c.r.err == nil && c.Updates != nil {
