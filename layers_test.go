@@ -46,7 +46,7 @@ var layers = map[string][]string{
 	"mailstore/sqlite":   {"mailbox", "mailstore", "message", "blob", "mailstore/incoming", "blob/fs"},
 	"mailstore/postgres": {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
 	"mailstore/upstream": {"mailbox", "mailstore", "message", "blob", "imapserver/wire"}, // names and search keys on the wire (ADR 0006)
-	// Several databases of the back end postgres as one store (ADR 0004).
+	// Several databases of the back end postgres as one store (ADR 0007).
 	"mailstore/sharded": {"mailbox", "mailstore", "blob", "mailstore/incoming", "mailstore/postgres"},
 
 	// The ways in: what they need, but no back end and no cluster.

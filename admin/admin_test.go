@@ -183,6 +183,9 @@ func testQuota(t *testing.T, c Control) {
 		t.Error(err)
 	}
 	wantKind(t, c.Backup(ctx, "relative"), mailbox.Cannot)
+	wantKind(t, c.MoveAccount(ctx, "b", "x", nil), mailbox.Cannot) // a store without shards
+	_, err = c.ShardOf(ctx, "b")
+	wantKind(t, err, mailbox.Cannot)
 	if err := c.Backup(ctx, filepath.Join(t.TempDir(), "copy")); err != nil {
 		t.Error(err)
 	}

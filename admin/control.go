@@ -54,6 +54,10 @@ type Control interface {
 	// Leave drains the running server and then stops it.
 	Leave(ctx context.Context, d Drain, report func(DrainStep)) error
 	Keyring
+	// MoveAccount is that of mailstore.AccountMover; kind Cannot where the store has no shards.
+	MoveAccount(ctx context.Context, user, to string, report func(mailstore.MoveReport)) error
+	// ShardOf is that of mailstore.AccountMover; kind Cannot where the store has no shards.
+	ShardOf(ctx context.Context, user string) (string, error)
 	// Mail returns a user's mail.
 	Mail(ctx context.Context, user string) (transfer.Store, error)
 

@@ -47,6 +47,12 @@ func NewHandler(s *Service) http.Handler {
 	mux.Handle("PUT /v1/users/{user}/quota", answer(func(ctx context.Context, r *http.Request, in quotaRequest) (none, error) {
 		return none{}, s.SetQuota(ctx, r.PathValue("user"), in.Limits)
 	}))
+	mux.Handle("POST /v1/users/{user}/move", stream(func(ctx context.Context, r *http.Request, in moveRequest, emit func(mailstore.MoveReport) bool) error {
+		return s.MoveAccount(ctx, r.PathValue("user"), in.To, func(m mailstore.MoveReport) { emit(m) })
+	}))
+	mux.Handle("GET /v1/users/{user}/shard", answer(func(ctx context.Context, r *http.Request, _ none) (string, error) {
+		return s.ShardOf(ctx, r.PathValue("user"))
+	}))
 	mux.Handle("POST /v1/recount", stream(recount(s)))
 	mux.Handle("POST /v1/check", stream(func(ctx context.Context, _ *http.Request, in checkRequest, emit func(mailstore.Finding) bool) error {
 		return s.Check(ctx, mailstore.CheckOptions(in), func(f mailstore.Finding) { emit(f) })

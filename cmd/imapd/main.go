@@ -101,7 +101,7 @@ deliver has those of sysexits.h, and probe its own.`,
 		file = "/etc/imapd/config.toml"
 	}
 	root.PersistentFlags().StringVarP(&a.configFile, "config", "c", file, "configuration `file`; also by "+configVariable)
-	root.AddCommand(a.serveCommand(), a.checkConfigCommand(), a.userCommand(), a.quotaCommand(), a.importCommand(),
+	root.AddCommand(a.serveCommand(), a.checkConfigCommand(), a.userCommand(), a.accountCommand(), a.quotaCommand(), a.importCommand(),
 		a.exportCommand(), a.deliverCommand(), a.checkStoreCommand(), a.backupCommand(), a.clusterCommand(), a.probeCommand(), a.versionCommand())
 	a.noteBegin(root)
 	return root

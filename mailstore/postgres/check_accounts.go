@@ -8,12 +8,15 @@ import (
 	"github.com/starling-mail/starling/mailbox"
 )
 
+// settled leaves out accounts that are arriving from another shard.
+const settled = ` AND NOT EXISTS (SELECT FROM arrivals r WHERE r.account = a.account)`
+
 // nameFaults are queries for what cannot be in the tables of users, accounts and
 // mailboxes; each row is a name.
 var nameFaults = []struct{ what, sql string }{
 	{"user %s has no account", `SELECT name FROM users u WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = u.account)`},
-	{"account %s belongs to no user", `SELECT encode(id, 'hex') FROM accounts a WHERE NOT EXISTS (SELECT FROM users u WHERE u.account = a.account)`},
-	{"account %s has no INBOX", `SELECT encode(id, 'hex') FROM accounts a WHERE NOT EXISTS (SELECT FROM mailboxes m WHERE m.account = a.account AND m.name = 'INBOX')`},
+	{"account %s belongs to no user", `SELECT encode(id, 'hex') FROM accounts a WHERE NOT EXISTS (SELECT FROM users u WHERE u.account = a.account)` + settled},
+	{"account %s has no INBOX", `SELECT encode(id, 'hex') FROM accounts a WHERE NOT EXISTS (SELECT FROM mailboxes m WHERE m.account = a.account AND m.name = 'INBOX')` + settled},
 	{"mailbox %s has no account", `SELECT encode(id, 'hex') FROM mailboxes m WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = m.account)`},
 	{"mailbox %s has a UIDVALIDITY beyond its account's last", `SELECT encode(m.id, 'hex') FROM mailboxes m JOIN accounts a ON a.account = m.account WHERE m.uidvalidity > a.uidvalidity`},
 	{"the name %s is no user's", `SELECT name FROM names n WHERE NOT EXISTS (SELECT FROM users u WHERE u.name = n.username)`},
@@ -111,7 +114,8 @@ func bodyName(body int64) string { return fmt.Sprintf("body %d:%d", body>>32, bo
 // is going to clear away.
 func (c *checker) leftovers() error {
 	const of = ` k WHERE k.account = s.account`
-	const mailboxes = `SELECT FROM mailboxes` + of + ` AND k.box = s.box UNION ALL SELECT FROM dead_boxes` + of + ` AND k.box = s.box`
+	const mailboxes = `SELECT FROM mailboxes` + of + ` AND k.box = s.box UNION ALL SELECT FROM dead_boxes` + of + ` AND k.box = s.box
+		UNION ALL SELECT FROM arriving_boxes` + of + ` AND k.box = s.box`
 	const accounts = `SELECT FROM accounts` + of
 	const withMessages = accounts + ` UNION ALL SELECT FROM messages` + of // they go with the last message
 	for _, l := range []leftover{

@@ -171,6 +171,30 @@ func (d Directory) Remove(ctx context.Context, account mailbox.AccountID) error 
 	})
 }
 
+// BeginMove says that an account is being moved to another shard. Kind InUse where it is being moved elsewhere, or
+// being added or removed.
+func (d Directory) BeginMove(ctx context.Context, account mailbox.AccountID, from, to string) error {
+	return d.change(ctx, opMove, account, func(t *tx, p Place) error {
+		switch {
+		case p.Shard != from || p.Moving != "" && p.Moving != to:
+			return refuse(mailbox.InUse, opMove, "another process moves the account")
+		case p.State != Settled:
+			return refuse(mailbox.InUse, opMove, "the account is being added or removed")
+		}
+		t.exec(`UPDATE directory SET moving = $2 WHERE account = $1`, account[:], to)
+		return nil
+	})
+}
+
+// EndMove says that an account that was being moved is on the shard that keeps it from now on: where it was, or where it was moved
+// to. Doing so twice is no error.
+func (d Directory) EndMove(ctx context.Context, p Place, on string) error {
+	return d.s.write(ctx, &request{op: opMove, run: func(t *tx) error {
+		t.exec(`UPDATE directory SET shard = $4, moving = NULL WHERE account = $1 AND shard = $2 AND moving = $3`, p.Account[:], p.Shard, p.Moving, on)
+		return nil
+	}})
+}
+
 // Forget removes the entry of an account that is gone.
 func (d Directory) Forget(ctx context.Context, account mailbox.AccountID) error {
 	return d.s.write(ctx, &request{op: "remove user", run: func(t *tx) error {

@@ -110,12 +110,13 @@ func (t *tx) clearAccount() (more bool, err error) {
 }
 
 // trimExpunged removes some rows of the expunge log that have passed their time,
-// and raises the floors of their mailboxes.
+// and raises the floors of their mailboxes. What is arriving from another shard is trimmed there.
 func (t *tx) trimExpunged() (more bool, err error) {
 	var accts, boxes, modseqs []int64
 	n := 0
 	if err := t.rows(`SELECT account, box, max(modseq), count(*) FROM
-		(SELECT * FROM expunged WHERE at < clock_timestamp() - $1 * interval '1 microsecond' ORDER BY at LIMIT $2) AS old GROUP BY account, box`, func(r pgx.Rows) error {
+		(SELECT * FROM expunged e WHERE at < clock_timestamp() - $1 * interval '1 microsecond' AND NOT EXISTS (SELECT FROM arrivals a WHERE a.account = e.account)
+			ORDER BY at LIMIT $2) AS old GROUP BY account, box`, func(r pgx.Rows) error {
 		var acct, box, modseq int64
 		var count int
 		err := r.Scan(&acct, &box, &modseq, &count)

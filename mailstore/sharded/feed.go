@@ -63,8 +63,10 @@ func (s *Store) parse(text mailstore.Cursor) (cursor, bool) {
 	return c, true
 }
 
-// FeedEnd implements mailstore.Feed.
+// FeedEnd implements mailstore.Feed. Who asks for it begins anew, perhaps because a shard was restored: so does what is
+// remembered of places.
 func (s *Store) FeedEnd(ctx context.Context) (mailstore.Cursor, error) {
+	s.routes.accounts.forgetAll()
 	c := make(cursor, len(s.shards))
 	errs := s.ask(ctx, func(int) bool { return true }, func(ctx context.Context, i int, feed mailstore.Feed) (err error) {
 		c[i], err = feed.FeedEnd(ctx)

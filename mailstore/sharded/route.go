@@ -65,12 +65,29 @@ func (s *Store) locate(ctx context.Context, op string, account mailbox.AccountID
 	return s.arrived(ctx, op, p)
 }
 
-// arrived returns the shard of a place, once a move that has passed its turning point is finished.
+// arrived returns the shard of a place, and remembers it. A move that has passed its turning point is ended before.
 func (s *Store) arrived(ctx context.Context, op string, p postgres.Place) (*shard, error) {
 	if p.State == postgres.Removing {
 		return nil, &mailbox.Error{Kind: mailbox.NonExistent, Op: op, Text: "no such account"}
 	}
-	sh, err := s.named(op, p.Shard)
+	on := p.Shard
+	if p.Moving != "" {
+		gone, err := s.departed(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if gone {
+			err = s.arrive(ctx, p)
+			on = p.Moving
+		} else if p, err = s.directory().Find(ctx, p.Account); err == nil {
+			// Where it is not said that it has left, either it has not, or the directory has been told.
+			on = p.Shard
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	sh, err := s.named(op, on)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +108,20 @@ func (s *Store) onBox(ctx context.Context, op string, box mailbox.ID, f func(*po
 	return s.on(ctx, op, account, f)
 }
 
-// owner asks all shards whose a mailbox is.
+// owner finds whose a mailbox is. One whose account is between two shards is on none: then that is ended first.
 func (s *Store) owner(ctx context.Context, op string, box mailbox.ID) (mailbox.AccountID, error) {
+	account, err := s.askAll(ctx, op, box)
+	if mailbox.KindOf(err) != mailbox.NonExistent {
+		return account, err
+	}
+	if err := s.finishMoves(ctx); err != nil {
+		return account, err
+	}
+	return s.askAll(ctx, op, box)
+}
+
+// askAll asks all shards whose a mailbox is.
+func (s *Store) askAll(ctx context.Context, op string, box mailbox.ID) (mailbox.AccountID, error) {
 	type answer struct {
 		account mailbox.AccountID
 		err     error

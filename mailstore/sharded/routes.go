@@ -60,6 +60,12 @@ func (b *bounded[K, V]) put(k K, v V) {
 	b.m[k] = v
 }
 
+func (b *bounded[K, V]) forgetAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.m = nil
+}
+
 func (b *bounded[K, V]) forget(k K) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

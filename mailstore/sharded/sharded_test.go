@@ -22,8 +22,8 @@ import (
 	"github.com/starling-mail/starling/mailstore/storetest"
 )
 
-// server is the PostgreSQL that this package's tests share. Tests that stop it
-// start one of their own.
+// server is the PostgreSQL that this package's tests share. It is never stopped before they end, so
+// it need not be durable; tests that stop one start one of their own.
 var server struct {
 	sync.Mutex
 	*pgtest.Server
@@ -50,9 +50,9 @@ func TestMain(m *testing.M) {
 
 // start starts a server, or skips the test where none is installed; where
 // everything must be tested it fails.
-func start(t testing.TB) *pgtest.Server {
+func start(t testing.TB, settings ...string) *pgtest.Server {
 	t.Helper()
-	s, err := pgtest.Start()
+	s, err := pgtest.Start(settings...)
 	if errors.Is(err, pgtest.ErrMissing) && os.Getenv("STARLING_E2E") == "" && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
@@ -81,7 +81,7 @@ func database(t testing.TB) string {
 	server.Lock()
 	defer server.Unlock()
 	if server.Server == nil {
-		server.Server = start(t)
+		server.Server = start(t, "fsync=off", "full_page_writes=off")
 	}
 	if !server.template {
 		exec(t, server.URL("postgres"), `CREATE DATABASE "template" TEMPLATE template0`)

@@ -51,7 +51,7 @@ type Options struct {
 	MovePause time.Duration
 }
 
-// A Store is this process's access to all shards. It implements mailstore.Store and mailstore.UIDAdopter.
+// A Store is this process's access to all shards. It implements mailstore.Store, and what else that package has for stores.
 type Store struct {
 	o        Options
 	shards   []*shard
@@ -59,6 +59,8 @@ type Store struct {
 	spool    *spool
 	receiver *incoming.Receiver
 	codec    *incoming.Codec
+
+	interrupt func(step string) error // nil but in tests: what it returns ends a move at that step
 
 	stop  context.CancelFunc
 	tasks sync.WaitGroup // open shards that were not there at the start
@@ -69,6 +71,8 @@ type Store struct {
 var (
 	_ mailstore.Store      = (*Store)(nil)
 	_ mailstore.UIDAdopter = (*Store)(nil)
+
+	_ mailstore.AccountMover = (*Store)(nil)
 )
 
 // A shard is a database that may not have been reached yet.
