@@ -9,7 +9,7 @@ VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo unknown
 # Packages without a real client or server of its own to wait for: what -race is for.
 INNER = $(shell $(GO) list ./... | grep -v -e /e2e -e /bench)
 
-.PHONY: build run test packages vet unit race fuzz bench bench-compare screenshot lint check
+.PHONY: build run test packages vet unit race fuzz bench bench-compare bench-nodes screenshot lint check
 
 build:
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/imapd
@@ -49,6 +49,10 @@ bench:
 # Starling and Debian's Dovecot side by side; flags by ARGS (see bench/compare -h).
 bench-compare: build
 	$(GO) run ./bench/compare -imapd bin/imapd $(ARGS)
+
+# What a change takes to reach clients of other nodes: three processes over a PostgreSQL of their own; flags by ARGS.
+bench-nodes: build
+	$(GO) run ./bench/nodes -imapd bin/imapd $(ARGS)
 
 # The picture of Thunderbird in the README.
 screenshot: build packages

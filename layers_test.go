@@ -78,8 +78,9 @@ var layers = map[string][]string{
 		"imapserver", "imapserver/wire", "imapserver/park", "imapserver/stream", "lmtp", "admin", "admin/monitor", "transfer", "probe"},
 
 	// These see the server from outside.
-	"e2e":   {},
-	"bench": {"e2e"},
+	"e2e":         {},
+	"bench":       {"e2e"},
+	"bench/nodes": {"e2e", "bench", "mailstore/postgres"}, // pgtest
 }
 
 // foreign says which layers may import a package that is not ours, with all

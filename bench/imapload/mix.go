@@ -101,10 +101,16 @@ func (w *worker) login(o *options, n int) error {
 	return err
 }
 
-// work repeats the operation until end or an error.
+// work repeats the operation until end or an error, at its share of the rate. One that took too long is made up for.
 func (w *worker) work(o *options, end time.Time, serial *atomic.Int64) {
 	op := mixOps[o.op]
-	for time.Now().Before(end) {
+	var pause time.Duration
+	if o.rate > 0 {
+		pause = time.Duration(float64(o.n) / o.rate * float64(time.Second))
+	}
+	// Not all at once.
+	for next := time.Now().Add(time.Duration(w.rnd.Int63n(int64(pause) + 1))); time.Now().Before(end); next = next.Add(pause) {
+		time.Sleep(time.Until(next))
 		start := time.Now()
 		if o.op == "login" {
 			w.err = w.login(o, int(serial.Add(1)))

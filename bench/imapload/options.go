@@ -20,6 +20,7 @@ type options struct {
 	mailbox string
 	op      string
 	every   time.Duration
+	rate    float64 // operations a second of all connections together; 0: as many as there can be
 	dur     time.Duration
 	settle  time.Duration
 	hold    time.Duration
@@ -95,6 +96,7 @@ func parseOptions(cmd string, args []string) (*options, error) {
 		f.IntVar(&o.rounds, "rounds", 5, "number of APPENDs")
 	case "mix":
 		f.StringVar(&o.op, "op", "noop", "login, select, fetchflags, fetchenv, fetchbody, store, append, search or noop")
+		f.Float64Var(&o.rate, "rate", 0, "operations a second, of all connections together (0: without pause)")
 	}
 	f.IntVar(&o.n, "n", n, "sessions (idle), listeners (latency, fanout) or connections (mix)")
 	f.DurationVar(&o.dur, "t", 10*time.Second, "how long to measure (latency, mix)")
@@ -106,7 +108,7 @@ func parseOptions(cmd string, args []string) (*options, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	if f.NArg() > 0 || len(o.addrs) == 0 || o.n < 1 || o.users < 1 || o.conc < 1 || o.every <= 0 {
+	if f.NArg() > 0 || len(o.addrs) == 0 || o.n < 1 || o.users < 1 || o.conc < 1 || o.every <= 0 || o.rate < 0 {
 		return nil, errors.New("need -addr, counts above zero and no other arguments")
 	}
 	if cmd == "latency" && !slices.Contains([]string{"append", "store", "expunge"}, o.op) {
