@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	libsqlite "modernc.org/sqlite"
 
@@ -33,9 +34,17 @@ const (
 	lockName     = "lock"
 )
 
-// A Store is an open data folder. It implements mailstore.Store and
-// mailstore.Checker.
+// A Store is a way to an open data folder, with a Publish of its own. It implements
+// mailstore.Store and mailstore.Checker.
 type Store struct {
+	*folder
+	publish mailstore.Publish
+	once    sync.Once
+	cerr    error // of Close
+}
+
+// A folder is an open data folder.
+type folder struct {
 	o        Options
 	path     string // of the database
 	lock     *os.File
@@ -52,8 +61,7 @@ type Store struct {
 
 	stop  context.CancelFunc // ends maintenance
 	tasks sync.WaitGroup
-	once  sync.Once
-	cerr  error // of Close
+	ways  atomic.Int32 // Stores that are not closed
 }
 
 var (
@@ -65,7 +73,8 @@ var (
 // Open opens the store in a data folder, making a new one if there is none, and
 // brings its schema up to date. An error of kind InUse says that another process has it open.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{o: o.withDefaults(), path: filepath.Join(o.Dir, databaseName), stop: func() {}}
+	f := &folder{o: o.withDefaults(), path: filepath.Join(o.Dir, databaseName), stop: func() {}}
+	s := f.way(f.o.Publish)
 	if err := s.open(ctx); err != nil {
 		s.Close()
 		return nil, failure("open store", err)
@@ -74,6 +83,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.stop = stop
 	s.tasks.Go(func() { s.maintain(maintain) })
 	return s, nil
+}
+
+// Share returns another way to the same data folder, for another node in this process: what
+// is changed through it is told to publish, in the order of the commits, and to no other.
+// The folder is closed with the last of its Stores.
+func (s *Store) Share(publish mailstore.Publish) *Store { return s.way(publish) }
+
+func (f *folder) way(publish mailstore.Publish) *Store {
+	f.ways.Add(1)
+	return &Store{folder: f, publish: publish}
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
@@ -184,6 +203,11 @@ func (s *Store) Blobs() blob.Stats { return s.blobs.Stats() }
 // Close implements mailstore.Store. It may be called twice.
 func (s *Store) Close() error {
 	s.once.Do(func() {
+		if s.ways.Add(-1) > 0 {
+			// Callers who left may have changes under way, which are published still.
+			s.cerr = s.write(context.Background(), "close store", func(*tx) error { return nil })
+			return
+		}
 		s.stop()
 		s.tasks.Wait()
 		var errs []error

@@ -29,6 +29,7 @@ const (
 // A request is a caller's wish to write.
 type request struct {
 	op    string
+	by    *Store // whose Publish is told
 	run   func(*tx) error
 	state atomic.Int32
 	done  chan error // holds one
@@ -119,7 +120,7 @@ func (s *Store) write(ctx context.Context, op string, run func(*tx) error) (err 
 	if err := w.trouble(); err == errClosed {
 		return unavailable(op, err)
 	}
-	r := &request{op: op, run: run, done: make(chan error, 1)}
+	r := &request{op: op, by: s, run: run, done: make(chan error, 1)}
 	select {
 	case w.queue <- r:
 	case <-ctx.Done():
@@ -174,21 +175,33 @@ func (w *writer) group(first *request) {
 	}
 	w.s.tally.Committed(start)
 	if err == nil {
-		var events []mailbox.Event
-		for _, r := range members {
-			if r.err == nil {
-				events = append(events, r.events...)
-			}
-		}
-		if len(events) > 0 {
-			w.s.o.Publish(events)
-		}
+		publish(members)
 	}
 	for _, r := range members {
 		if r.err == nil && err != nil {
 			r.err = failure(r.op, err)
 		}
 		r.done <- r.err
+	}
+}
+
+// publish tells what the members of a group have done, in order, in one call as
+// long as it is for the same Publish.
+func publish(members []*request) {
+	var events []mailbox.Event
+	var to *Store
+	for _, r := range members {
+		if r.err != nil || len(r.events) == 0 {
+			continue
+		}
+		if r.by != to && len(events) > 0 {
+			to.publish(events)
+			events = nil
+		}
+		to, events = r.by, append(events, r.events...)
+	}
+	if len(events) > 0 {
+		to.publish(events)
 	}
 }
 
