@@ -9,7 +9,7 @@ VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo unknown
 # Packages without a real client or server of its own to wait for: what -race is for.
 INNER = $(shell $(GO) list ./... | grep -v -e /e2e -e /bench)
 
-.PHONY: build run test packages vet unit race fuzz bench bench-compare bench-nodes screenshot lint check
+.PHONY: build run demo demo-postgres test packages vet unit race fuzz bench bench-compare bench-nodes screenshot lint check
 
 build:
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/imapd
@@ -17,6 +17,16 @@ build:
 # Builds and starts a server to try: its folder is data/, everything else is printed.
 run: build
 	./bin/imapd serve --quickstart
+
+# Three nodes of a cluster in one process, and a probe that shows how soon each tells what
+# is changed on another. Ctrl-C ends it and leaves nothing.
+demo: build
+	./bin/imapd demo
+
+# The same with three processes over a PostgreSQL server of their own (Debian: postgresql).
+demo-postgres: build
+	$(GO) build -o bin/ ./e2e/demo
+	./bin/demo -imapd bin/imapd
 
 # Everything, with real clients. Installs Debian packages that are missing (as root).
 test: packages vet unit race

@@ -79,6 +79,7 @@ var layers = map[string][]string{
 
 	// These see the server from outside.
 	"e2e":         {},
+	"e2e/demo":    {"e2e", "mailstore/postgres"}, // pgtest
 	"bench":       {"e2e"},
 	"bench/nodes": {"e2e", "bench", "mailstore/postgres"}, // pgtest
 }

@@ -17,7 +17,7 @@ const (
 
 // A Node is a server to probe.
 type Node struct {
-	Name     string // what it is called in reports; ParseNode has it as it was written
+	Name     string // what it is called in reports; without one, ParseNode has all as it was written
 	Addr     string // host:port
 	Security Security
 }
@@ -33,13 +33,18 @@ var schemes = map[string]struct {
 }
 
 // ParseNode reads a node as people write it: "imaps://host:port" (TLS),
-// "imap://host:port" (STARTTLS) or "plain://host:port". The port may be left out;
-// without a scheme it is imap where the port is 143, and imaps otherwise.
+// "imap://host:port" (STARTTLS) or "plain://host:port", after a name and "=" if it is to
+// have one. The port may be left out; without a scheme it is imap where the port is
+// 143, and imaps otherwise.
 func ParseNode(s string) (Node, error) {
-	scheme, hostport, ok := strings.Cut(s, "://")
+	name, where, ok := strings.Cut(s, "=")
 	if !ok {
-		scheme, hostport = "imaps", s
-		if strings.HasSuffix(s, ":143") {
+		where = name
+	}
+	scheme, hostport, ok := strings.Cut(where, "://")
+	if !ok {
+		scheme, hostport = "imaps", where
+		if strings.HasSuffix(where, ":143") {
 			scheme = "imap"
 		}
 	}
@@ -51,8 +56,8 @@ func ParseNode(s string) (Node, error) {
 	if err != nil {
 		host, port = strings.Trim(hostport, "[]"), how.port
 	}
-	if host == "" || port == "" || strings.ContainsAny(host, "/ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-		return Node{}, fmt.Errorf("%q: want host or host:port", s)
+	if name == "" || host == "" || port == "" || strings.ContainsAny(host, "/ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		return Node{}, fmt.Errorf("%q: want a host, with a port, a scheme:// and a name= if need be", s)
 	}
-	return Node{Name: s, Addr: net.JoinHostPort(host, port), Security: how.security}, nil
+	return Node{Name: name, Addr: net.JoinHostPort(host, port), Security: how.security}, nil
 }

@@ -28,8 +28,10 @@ type Options struct {
 
 	TLS *tls.Config // nil: the system's authorities, and the nodes' own names
 
-	// Each is called with each sample as it comes, if it is set.
-	Each func(Sample)
+	// Each is called with each sample as it comes, Round after each round, if they
+	// are set.
+	Each  func(Sample)
+	Round func()
 }
 
 // DefaultOptions returns Options without nodes and user.
@@ -63,6 +65,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		}
 		if err == nil {
 			rounds++
+			if o.Round != nil {
+				o.Round()
+			}
 		}
 	}
 	if ctx.Err() != nil {

@@ -84,8 +84,8 @@ func (a *app) root() *cobra.Command {
 		Short: "Starling, an IMAP server",
 		Long: `Starling, an IMAP server.
 
-All commands but serve, probe, version and check-config work on the users and their
-mail. They ask the running server to, through its control socket, or do it
+All commands but serve, probe, demo, version and check-config work on the users and
+their mail. They ask the running server to, through its control socket, or do it
 themselves where none is running.
 
 Exit codes: 0 success; 1 failure; 2 wrong usage; 3 a check found faults.
@@ -102,7 +102,8 @@ deliver has those of sysexits.h, and probe its own.`,
 	}
 	root.PersistentFlags().StringVarP(&a.configFile, "config", "c", file, "configuration `file`; also by "+configVariable)
 	root.AddCommand(a.serveCommand(), a.checkConfigCommand(), a.userCommand(), a.accountCommand(), a.quotaCommand(), a.importCommand(),
-		a.exportCommand(), a.deliverCommand(), a.checkStoreCommand(), a.backupCommand(), a.clusterCommand(), a.probeCommand(), a.versionCommand())
+		a.exportCommand(), a.deliverCommand(), a.checkStoreCommand(), a.backupCommand(), a.clusterCommand(),
+		a.probeCommand(), a.demoCommand(), a.versionCommand())
 	a.noteBegin(root)
 	return root
 }

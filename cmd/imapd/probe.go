@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +48,7 @@ pair. A latency is the time from sending the command until the other node has to
 
 A node is imaps://host:port (TLS), imap://host:port (STARTTLS, which only a server on
 this machine may lack) or plain://host:port (the password goes in the clear). The port may be left out;
-a bare host is imaps, or imap if its port is 143.
+a bare host is imaps, or imap if its port is 143. name=imaps://host:port gives it a short name.
 
 All happens in a mailbox of the probe's own, which is deleted at the end. The
 password is the first line of --password-file, or of the environment's
@@ -84,7 +83,7 @@ connection, login refused, connection lost.`,
 	flags.StringVar(&f.caFile, "ca", "", "PEM `file` of certificates to trust instead of the system's")
 	flags.StringVar(&f.serverName, "server-name", "", "`name` that the certificates must have, instead of each node's own")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object at the end")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print every latency as it is measured")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print a line for each round: the slowest change of each pair")
 	return cmd
 }
 
@@ -146,14 +145,18 @@ func (a *app) probePassword(file string) (string, error) {
 // probe probes and prints what it has found.
 func (a *app) probe(ctx context.Context, o probe.Options, f probeFlags) error {
 	failures := []probeFailure{} // not null in JSON
+	p := &roundPrinter{w: a.stdout, nodes: o.Nodes, rounds: f.verbose}
+	if f.json {
+		p.w = io.Discard
+	}
+	p.legend()
 	o.Each = func(s probe.Sample) {
 		if s.Outcome != probe.Told && len(failures) < maxFailures {
 			failures = append(failures, failureOf(s))
 		}
-		if !f.json && (f.verbose || s.Outcome != probe.Told) {
-			showSample(a.stdout, s)
-		}
+		p.add(s)
 	}
+	o.Round = p.round
 	report, err := probe.Run(ctx, o)
 	show := func() error { return showFigures(a.stdout, report.Figures) }
 	if f.json {
@@ -201,39 +204,4 @@ func (a *app) probeJSON(r probe.Report, failures []probeFailure, err error) erro
 	e := json.NewEncoder(a.stdout)
 	e.SetIndent("", "  ")
 	return e.Encode(out)
-}
-
-// showSample prints one line.
-func showSample(w io.Writer, s probe.Sample) {
-	fmt.Fprintf(w, "%s  %s -> %s  %-7s  ", s.At.Format(time.TimeOnly), s.From, s.To, s.Kind)
-	switch s.Outcome {
-	case probe.Missing:
-		fmt.Fprintf(w, "not told in %v\n", s.Latency)
-	case probe.Late:
-		fmt.Fprintf(w, "late: %v\n", short(s.Latency))
-	default:
-		fmt.Fprintf(w, "%v\n", short(s.Latency))
-	}
-}
-
-// showFigures prints a table.
-func showFigures(out io.Writer, figures []probe.Figures) error {
-	if len(figures) == 0 {
-		return nil
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FROM\tTO\tCHANGE\tTOLD\tLATE\tMISSING\tMIN\tP50\tP99\tMAX")
-	for _, f := range figures {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%v\t%v\t%v\t%v\n", f.From, f.To, f.Kind, f.Told, f.Late, f.Missing,
-			short(f.Min), short(f.P50), short(f.P99), short(f.Max))
-	}
-	return w.Flush()
-}
-
-// short rounds a latency to what matters.
-func short(d time.Duration) time.Duration {
-	if d < 100*time.Millisecond {
-		return d.Round(10 * time.Microsecond)
-	}
-	return d.Round(time.Millisecond)
 }

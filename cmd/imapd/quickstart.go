@@ -71,8 +71,9 @@ func writeNew(path string, content []byte) error {
 // certificateLife is how long a self-signed certificate is good for.
 const certificateLife = 10 * 365 * 24 * time.Hour
 
-// selfSigned makes a certificate for this machine, unless there is one.
-func selfSigned(certFile, keyFile string) error {
+// selfSigned makes a certificate for this machine, and further addresses of it, unless
+// there is one.
+func selfSigned(certFile, keyFile string, more ...net.IP) error {
 	if _, err := os.Stat(certFile); err == nil {
 		return nil
 	}
@@ -98,7 +99,7 @@ func selfSigned(certFile, keyFile string) error {
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 		DNSNames:              names,
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		IPAddresses:           append([]net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, more...),
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -83,31 +83,45 @@ func (a *app) serve(ctx context.Context, q *quickstart) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.join(ctx, c); err != nil {
-		return errors.Join(err, n.close(ctx))
-	}
-	s := &server{node: n, level: level, certs: certs, file: a.configFile}
-	if s.imap, s.trackers, err = n.newIMAP(c, certs); err != nil {
-		return errors.Join(err, n.close(ctx))
-	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	if err := s.listen(ctx, c); err != nil {
+	s, err := newServer(ctx, n, c, certs)
+	if err != nil {
 		return err
 	}
+	s.level, s.file = level, a.configFile
+	defer func() { err = errors.Join(err, s.close()) }()
 	if q != nil {
 		if err := q.introduce(ctx, n.admin, a.stdout); err != nil {
 			return err
 		}
 	}
-	return s.run(ctx)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	return s.run(ctx, hangup)
+}
+
+// newServer makes a server of an open node: a member of its cluster that listens everywhere, but serves nobody
+// yet. If it fails, the node is closed.
+func newServer(ctx context.Context, n *node, c *config.Config, certs *stream.Certificates) (_ *server, err error) {
+	if err := n.join(ctx, c); err != nil {
+		return nil, errors.Join(err, n.close(ctx))
+	}
+	s := &server{node: n, certs: certs}
+	if s.imap, s.trackers, err = n.newIMAP(c, certs); err != nil {
+		return nil, errors.Join(err, n.close(ctx))
+	}
+	if err := s.listen(ctx, c); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
 // A server is a node with its listeners.
 type server struct {
 	*node
-	level    *logLevel
-	certs    *stream.Certificates // nil: there is no TLS
+	level    *logLevel            // for reload, as is file
 	file     string               // the configuration
+	certs    *stream.Certificates // nil: there is no TLS
 	imap     *imapserver.Server
 	trackers *tracker.Set
 
@@ -146,13 +160,11 @@ func (s *server) listen(ctx context.Context, c *config.Config) (err error) {
 	return errors.Join(faults...)
 }
 
-// run serves until ctx ends or a listener fails, and then ends cleanly.
-func (s *server) run(ctx context.Context) error {
+// run serves until ctx ends or a listener fails, and then ends cleanly. What comes
+// by hangup has it reload; nil: nothing does.
+func (s *server) run(ctx context.Context, hangup <-chan os.Signal) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 
 	var serving sync.WaitGroup
 	serve := func(f func() error) {

@@ -41,7 +41,12 @@ type node struct {
 
 // open opens the store that c describes. An error of kind mailbox.InUse says
 // that another process has it open.
-func open(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *node, err error) {
+func open(ctx context.Context, c *config.Config, log zerolog.Logger) (*node, error) {
+	return openOn(c, log, func(n *node) (mailstore.Store, error) { return n.openStore(ctx, c) })
+}
+
+// openOn makes a node on the store that openStore opens for it.
+func openOn(c *config.Config, log zerolog.Logger, openStore func(*node) (mailstore.Store, error)) (_ *node, err error) {
 	n := &node{log: log}
 	n.config.Store(c)
 	if n.names, err = normalizer(c); err != nil {
@@ -51,7 +56,7 @@ func open(ctx context.Context, c *config.Config, log zerolog.Logger) (_ *node, e
 		return nil, err
 	}
 	n.bus = eventbus.New(eventbus.Options{Delivery: delivery(c), QueueLimit: c.EventBus.QueueLimit, Log: log})
-	if n.store, err = n.openStore(ctx, c); err != nil {
+	if n.store, err = openStore(n); err != nil {
 		return nil, err
 	}
 	if n.lmtp, err = n.newLMTP(c); err != nil {

@@ -22,6 +22,10 @@ func (n *node) openStore(ctx context.Context, c *config.Config) (mailstore.Store
 	if c.Store.Kind == config.StorePostgres {
 		return n.openPostgres(ctx, c)
 	}
+	return n.openSQLite(ctx, c)
+}
+
+func (n *node) openSQLite(ctx context.Context, c *config.Config) (*sqlite.Store, error) {
 	return sqlite.Open(ctx, sqlite.Options{
 		Dir:          c.Server.DataDir,
 		Publish:      n.bus.Publish,

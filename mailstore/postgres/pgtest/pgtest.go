@@ -60,6 +60,12 @@ func binDir() (string, error) {
 	return filepath.Dir(slices.MaxFunc(dirs, func(a, b string) int { return version(a) - version(b) })), nil
 }
 
+// Installed reports whether there are server programs for Start.
+func Installed() bool {
+	_, err := binDir()
+	return err == nil
+}
+
 // Start makes a new server in a temporary folder and starts it. Settings are
 // further lines of its configuration ("log_statement = all"). The error is ErrMissing where there is no
 // PostgreSQL. As PostgreSQL refuses to run as root, root starts it as the user postgres or nobody.

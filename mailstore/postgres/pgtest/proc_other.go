@@ -4,4 +4,5 @@ package pgtest
 
 import "syscall"
 
-func procAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
+// procAttr keeps a terminal's Ctrl-C from the server: who uses it ends first.
+func procAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
