@@ -35,8 +35,7 @@ type Endpoint struct{ Network, Addr string }
 func Start(ctx context.Context, listens []Endpoint, name string, args ...string) (*Process, error) {
 	p := &Process{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	// Its own group, so that a terminal's Ctrl-C reaches it only through us.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = procAttr()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
