@@ -28,8 +28,8 @@ type Options struct {
 
 	TLS *tls.Config // nil: the system's authorities, and the nodes' own names
 
-	// Each is called with each sample as it comes, Round after each round, if they
-	// are set.
+	// Each is called with each sample as it comes, Round after each round, if they are
+	// set; by the goroutine of Run, which waits for them.
 	Each  func(Sample)
 	Round func()
 }
@@ -44,7 +44,7 @@ func DefaultOptions() Options {
 
 // Run probes until it has done its rounds, ctx has ended or a connection fails. The report has
 // what was measured until then. An error says that the probe could not be made or could
-// not go on, not that something was told late; that ctx has ended is none. Everything that Run
+// not go on, not that something was told late; that ctx has ended is none once something was measured. Everything that Run
 // has made on the servers is gone when it returns, or the error says what is not.
 func Run(ctx context.Context, o Options) (Report, error) {
 	if len(o.Nodes) < 2 {
@@ -70,8 +70,11 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			}
 		}
 	}
-	if ctx.Err() != nil {
-		err = nil // what fails now fails for that
+	if ctx.Err() != nil { // what fails now fails for that
+		err = nil
+		if len(p.samples.list) == 0 {
+			err = fmt.Errorf("ended before anything was measured: %w", context.Cause(ctx))
+		}
 	}
 	// The end of ctx is no reason to leave anything behind.
 	err = errors.Join(err, p.close(context.WithoutCancel(ctx)))

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -238,6 +239,16 @@ func TestInterrupt(t *testing.T) {
 	r, err := Run(ctx, o)
 	if figures := check(t, one, r, err); len(figures) != 2 || r.Rounds != 0 || !r.InTime() {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestInterruptEarly: a probe that has measured nothing does not look like a success.
+func TestInterruptEarly(t *testing.T) {
+	one, two := &fakeNode{idles: true}, &fakeNode{idles: true, hangs: "LOGIN"}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Run(ctx, options(t, one, two)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -188,7 +188,7 @@ func (d *demo) introduce(a *app, passwords map[string]string) error {
 			n.Host, *ports[l.Protocol], _ = net.SplitHostPort(l.Addr().String())
 		}
 		about.Nodes = append(about.Nodes, n)
-		text := fmt.Sprintf("# For subcommands: they reach this node of a demonstration by its control socket.\n[server]\ndata_dir = %q\ncontrol_socket = %q\n",
+		text := fmt.Sprintf("# For subcommands, which reach the node by its control socket.\n[server]\ndata_dir = %q\ncontrol_socket = %q\n",
 			d.folder, s.config.Load().Server.ControlSocket)
 		if err := os.WriteFile(filepath.Join(d.folder, s.name+".toml"), []byte(text), 0o600); err != nil {
 			return err

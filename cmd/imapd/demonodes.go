@@ -25,6 +25,7 @@ func demoHost(i int) string { return fmt.Sprint("127.0.0.", 11+i) }
 // A demo is nodes in one process over one embedded store.
 type demo struct {
 	folder  string
+	store   *sqlite.Store // the first node's way to it
 	servers []*demoServer
 }
 
@@ -50,13 +51,12 @@ func (a *app) startDemo(ctx context.Context, folder string, o demoOptions) (_ *d
 			}
 		}
 	}()
-	var store *sqlite.Store
 	var join []string
 	for i := range demoNodes {
 		name := fmt.Sprint("n", i+1)
 		c := demoConfig(folder, name, demoHost(i), join, o)
 		log, level := newLog(a.stderr, c.Server)
-		s, err := newDemoServer(ctx, c, log, &store)
+		s, err := d.newServer(ctx, c, log)
 		if errors.Is(err, syscall.EADDRINUSE) && !o.anyPort {
 			err = fmt.Errorf("%w; --any-port takes free ones", err)
 		}
@@ -72,19 +72,23 @@ func (a *app) startDemo(ctx context.Context, folder string, o demoOptions) (_ *d
 	return d, nil
 }
 
-// newDemoServer makes a node with a way of its own to the store, which the first
-// one opens: a node's bus publishes what is changed through it.
-func newDemoServer(ctx context.Context, c *config.Config, log zerolog.Logger, store **sqlite.Store) (*server, error) {
+// newServer makes a node with a way of its own to the store, which the first one opens: so a
+// node's bus publishes what is changed through that node.
+func (d *demo) newServer(ctx context.Context, c *config.Config, log zerolog.Logger) (*server, error) {
 	certs, err := certificates(c)
 	if err != nil {
 		return nil, err
 	}
-	n, err := openOn(c, log, func(n *node) (_ mailstore.Store, err error) {
-		if *store != nil {
-			return (*store).Share(n.bus.Publish), nil
+	n, err := openOn(c, log, func(n *node) (mailstore.Store, error) {
+		if d.store != nil {
+			return d.store.Share(n.bus.Publish), nil
 		}
-		*store, err = n.openSQLite(ctx, c)
-		return *store, err
+		s, err := n.openSQLite(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		d.store = s
+		return s, nil
 	})
 	if err != nil {
 		return nil, err
@@ -107,7 +111,7 @@ func demoConfig(folder, name, host string, join []string, o demoOptions) *config
 	c.Server.ControlSocket = filepath.Join(folder, name+".sock")
 	c.Server.LogLevel = o.logLevel
 	c.TLS.Certificates = []config.Certificate{{Cert: filepath.Join(folder, "tls.crt"), Key: filepath.Join(folder, "tls.key")}}
-	c.Listen = []config.Listen{
+	c.Listen = []config.Listen{ // the probe takes the first
 		{Address: port("1143"), Protocol: config.ProtocolIMAP},
 		{Address: port("1993"), Protocol: config.ProtocolIMAPS},
 		{Address: port("1024"), Protocol: config.ProtocolLMTP},
