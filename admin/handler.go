@@ -82,7 +82,7 @@ func handleRunning(mux *http.ServeMux, s *Service) {
 		return s.DrainDefaults(ctx)
 	}))
 	drain := func(f func(context.Context, Drain, func(DrainStep)) error) http.Handler {
-		return stream(func(ctx context.Context, _ *http.Request, in Drain, emit func(DrainStep) bool) error {
+		return progress(func(ctx context.Context, _ *http.Request, in Drain, emit func(DrainStep) bool) error {
 			return f(ctx, in, func(step DrainStep) { emit(step) })
 		})
 	}

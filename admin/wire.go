@@ -89,6 +89,15 @@ func answer[In, Out any](f func(ctx context.Context, r *http.Request, in In) (Ou
 // stream makes a handler of a function that gives items one by one; emit
 // reports whether the client is still there.
 func stream[In, Item any](f func(ctx context.Context, r *http.Request, in In, emit func(Item) bool) error) http.HandlerFunc {
+	return items(f, false)
+}
+
+// progress is stream where somebody looks on: each item is sent at once.
+func progress[In, Item any](f func(ctx context.Context, r *http.Request, in In, emit func(Item) bool) error) http.HandlerFunc {
+	return items(f, true)
+}
+
+func items[In, Item any](f func(ctx context.Context, r *http.Request, in In, emit func(Item) bool) error, atOnce bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in In
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in)
@@ -100,7 +109,7 @@ func stream[In, Item any](f func(ctx context.Context, r *http.Request, in In, em
 		out := json.NewEncoder(w)
 		flush := http.NewResponseController(w)
 		err = f(r.Context(), r, in, func(item Item) bool {
-			return out.Encode(line[Item]{Item: &item}) == nil && flush.Flush() == nil
+			return out.Encode(line[Item]{Item: &item}) == nil && (!atOnce || flush.Flush() == nil)
 		})
 		last := line[Item]{Done: true}
 		if err != nil {

@@ -15,8 +15,8 @@ var errSilent = errors.New("no answer in time")
 type probe struct {
 	question      func(context.Context) error
 	timeout, life time.Duration
-	ctx           context.Context
-	close         context.CancelFunc
+	ctx           context.Context // ends with close
+	cancel        context.CancelFunc
 
 	mu      sync.Mutex
 	running *answer // nil: none
@@ -32,8 +32,25 @@ type answer struct {
 
 func newProbe(question func(context.Context) error, timeout, life time.Duration) *probe {
 	p := &probe{question: question, timeout: timeout, life: life}
-	p.ctx, p.close = context.WithCancel(context.Background())
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
+}
+
+// close ends the question that is under way, and waits for it until ctx ends.
+func (p *probe) close(ctx context.Context) error {
+	p.cancel()
+	p.mu.Lock()
+	running := p.running
+	p.mu.Unlock()
+	if running == nil {
+		return nil
+	}
+	select {
+	case <-running.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // ask returns the answer, if there is one in time.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,7 @@ type Server struct {
 	o     Options
 	http  *http.Server
 	probe *probe
+	away  atomic.Bool // the store was, when it was asked last
 }
 
 // maxHeader bounds the header of a request, in bytes.
@@ -82,8 +84,19 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusServiceUnavailable, why)
 		return
 	}
-	if err := s.probe.ask(r.Context()); err != nil {
-		s.o.Log.Warn().Err(err).Msg("the store is not ready")
+	err := s.probe.ask(r.Context())
+	if r.Context().Err() != nil {
+		return // nobody listens any more
+	}
+	// Load balancers ask all the time: only what changes is logged.
+	if away := err != nil; s.away.Swap(away) != away {
+		if away {
+			s.o.Log.Warn().Err(err).Msg("the store is not ready")
+		} else {
+			s.o.Log.Info().Msg("the store is ready again")
+		}
+	}
+	if err != nil {
 		say(w, http.StatusServiceUnavailable, "the store is not available") // what exactly is wrong is for the log
 		return
 	}
@@ -112,8 +125,7 @@ func (s *Server) Close(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, s.http.Close())
 	}
-	s.probe.close()
-	return err
+	return errors.Join(err, s.probe.close(ctx))
 }
 
 // lines logs what net/http has to say: clients that break off.

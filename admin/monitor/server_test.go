@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -22,7 +23,9 @@ func TestReady(t *testing.T) {
 	var state atomic.Value
 	var failure atomic.Pointer[error]
 	state.Store("")
+	var log bytes.Buffer
 	url := serve(t, Options{
+		Log:   zerolog.New(zerolog.SyncWriter(&log)),
 		State: func() string { return state.Load().(string) },
 		Store: func(context.Context) error {
 			if err := failure.Load(); err != nil {
@@ -44,6 +47,7 @@ func TestReady(t *testing.T) {
 	away := errors.New("dial tcp 10.0.0.1: connection refused")
 	failure.Store(&away)
 	want(http.StatusServiceUnavailable, "the store is not available")
+	want(http.StatusServiceUnavailable, "the store is not available")
 	failure.Store(nil)
 	want(http.StatusOK, "ready")
 	for _, why := range []string{"joining the cluster", "draining", "stopping"} {
@@ -52,6 +56,9 @@ func TestReady(t *testing.T) {
 	}
 	state.Store("")
 	want(http.StatusOK, "ready")
+	if s := log.String(); strings.Count(s, "\n") != 2 || !strings.Contains(s, "connection refused") || !strings.Contains(s, "ready again") {
+		t.Errorf("logged:\n%s", s)
+	}
 }
 
 // TestProbe: however many ask, the store is asked once, and one that does not
@@ -64,7 +71,6 @@ func TestProbe(t *testing.T) {
 			asked.Add(1)
 			return <-answer // it does not look at its context
 		}, 2*time.Second, time.Second)
-		defer p.close()
 
 		results := make(chan error)
 		for range 100 {
@@ -96,8 +102,18 @@ func TestProbe(t *testing.T) {
 			t.Errorf("who does not wait is told %v", err)
 		}
 		away := errors.New("away")
-		answer <- away
+		closed := make(chan error)
+		go func() { closed <- p.close(t.Context()) }()
 		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Errorf("closed while the store is being asked: %v", err)
+		default:
+		}
+		answer <- away
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
 		if err := p.ask(t.Context()); err != away || asked.Load() != 2 {
 			t.Errorf("asked %d times, then %v", asked.Load(), err)
 		}
