@@ -207,6 +207,14 @@ func TestESearch(t *testing.T) {
 	same(t, "none", none.UIDs, uids())
 }
 
+// TestSearchesPutOff: SEARCH does not name its command, the order does.
+func TestSearchesPutOff(t *testing.T) {
+	c := dial(t, "", step{"UID SEARCH ALL", ""}, step{"UID SEARCH SEEN", "* SEARCH 1 2\n* SEARCH 2\ns1 OK\ns2 OK\n"})
+	all, seen := conn.Search{Key: wire.SearchAnd{}}, conn.Search{Key: wire.SearchFlag(imap.FlagSeen)}
+	do(t, c, &all, &seen)
+	same(t, "found", []imap.UIDSet{all.UIDs, seen.UIDs}, []imap.UIDSet{uids(1, 2), uids(2, 2)})
+}
+
 // TestRepliesPutOff: Dovecot answers what is sent at once out of order.
 func TestRepliesPutOff(t *testing.T) {
 	s := play(t, "* OK [CAPABILITY IMAP4rev1 ESEARCH] hi\n", step{"UID STORE 1 FLAGS ()", ""}, step{"UID SEARCH RETURN (ALL) ALL", ""},

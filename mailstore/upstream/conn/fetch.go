@@ -58,7 +58,7 @@ func (c *Conn) Fetch(ctx context.Context, f Fetch, before ...Command) *Messages 
 // Next goes on to the next message and reports whether there is one. What is left of the one
 // before is skipped.
 func (m *Messages) Next() bool {
-	if m.fault != nil {
+	if m.fault != nil || m.finish == nil {
 		return false
 	}
 	for m.c.current() != nil {
@@ -101,7 +101,7 @@ func (m *Messages) Close() error {
 			m.fault = r.Err
 		}
 	}
-	m.c.messages = nil
+	m.c.messages, m.open = nil, false
 	m.fault = m.finish(m.fault)
 	m.finish = nil
 	return m.fault

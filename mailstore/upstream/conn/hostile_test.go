@@ -107,6 +107,64 @@ func TestBrokenCode(t *testing.T) {
 	}
 }
 
+// TestAnsweredTwice: a reply to what was answered already.
+func TestAnsweredTwice(t *testing.T) {
+	c := dial(t, "", step{"NOOP", "$ OK\n$ OK\n"}, step{"NOOP", ""})
+	ended[*conn.ProtocolError](t, c, c.Do(t.Context(), &conn.Noop{}, &conn.Noop{}))
+}
+
+// TestTooBig: what is too large or too deep is left out of a message, and only that.
+func TestTooBig(t *testing.T) {
+	limits := conn.DefaultLimits()
+	for _, value := range []string{
+		strings.Repeat("(", limits.Depth+1) + strings.Repeat(")", limits.Depth+1),
+		`("` + strings.Repeat("a", limits.Value) + `")`,
+		"({1100000}\n" + strings.Repeat("a", 1_100_000) + ")",
+	} {
+		c := dial(t, "", step{"UID FETCH 1 (X)", "* 1 FETCH (BODYSTRUCTURE " + value + " UID 1 ENVELOPE (a))\n$ OK\n"})
+		m := c.Fetch(t.Context(), conn.Fetch{UIDs: uids(1, 1), Items: "X"})
+		m.Next()
+		if i := m.Item(); !i.TooBig || i.Raw != nil {
+			t.Errorf("%.20q: %v, %d octets", value, i.TooBig, len(i.Raw))
+		}
+		if i := m.Item(); i.Number != 1 {
+			t.Errorf("%.20q: %+v", value, i)
+		}
+		if i := m.Item(); i.TooBig || string(i.Raw) != "(a)" {
+			t.Errorf("%.20q: %+v", value, i)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestStartTLSIsNotTricked by somebody who sits in between.
+func TestStartTLSIsNotTricked(t *testing.T) {
+	for name, c := range map[string]struct {
+		greeting string
+		steps    []step
+		network  bool
+	}{
+		"not offered":         {"* OK [CAPABILITY IMAP4rev1] hi\n", nil, true},
+		"refused":             {"* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\n", []step{{"STARTTLS", "$ BAD no\n"}}, true},
+		"PREAUTH":             {"* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] hi\n", nil, false},
+		"sent before TLS":     {"* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\n", []step{{"STARTTLS", "$ OK go\n* CAPABILITY X\n"}}, false},
+		"continued before it": {"* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\n", []step{{"STARTTLS", "+ go\n"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := play(t, c.greeting, c.steps...)
+			d := s.dialer()
+			d.Security = conn.StartTLS
+			cn, err := d.Dial(t.Context())
+			_, protocol := errors.AsType[*conn.ProtocolError](err)
+			if cn != nil || err == nil || protocol == c.network || !s.nc.Closed() {
+				t.Errorf("%v, closed %v", err, s.nc.Closed())
+			}
+		})
+	}
+}
+
 // TestOdd: what is wrong, or new, but does no harm.
 func TestOdd(t *testing.T) {
 	limits := conn.DefaultLimits()
