@@ -1,6 +1,7 @@
 package sharded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -374,6 +375,116 @@ func TestMoveKilled(t *testing.T) {
 			same(t, what+": cleared away", take(t, other, "ada"), want)
 		}
 	}
+}
+
+// addMany appends messages of about size bytes, many at a time.
+func addMany(t testing.TB, s *Store, box mailbox.ID, count, size int) {
+	t.Helper()
+	for n := 0; n < count; n += 100 {
+		var list []mailstore.Incoming
+		for i := n; i < min(n+100, count); i++ {
+			d, err := s.Receive(t.Context(), bytes.NewReader(mail(i, size)), 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Discard()
+			list = append(list, mailstore.Incoming{Draft: d})
+		}
+		if _, err := s.Append(t.Context(), box, list); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestMoveResumed breaks a move off in the middle of a mailbox that is changed then, in what is copied already and
+// in what is not. The next attempt copies the rest, not all.
+func TestMoveResumed(t *testing.T) {
+	list := shards(t, 2)
+	s := open(t, Options{Shards: list})
+	_, boxes := spread(t, s, "a")
+	users, err := s.UserList(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, account, inbox := users[0].Name, users[0].Account, boxes[0]
+	const count, size = 1300, 200
+	addMany(t, s, inbox, count, size)
+	seen := 0
+	s.interrupt = func(step string) error {
+		if step == "copying" {
+			seen++
+		}
+		if seen == 2 {
+			return errKilled
+		}
+		return nil
+	}
+	if err := s.MoveAccount(t.Context(), account, "b", func(mailstore.MoveReport) {}); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	s.interrupt = nil
+	for _, uid := range []imap.UID{1, 400, 700, 999, 1000, 1001, 1200, 1300} {
+		for _, u := range []mailstore.FlagUpdate{{Op: imap.StoreFlagsAdd, Flags: mailbox.NewFlags("Work")}, {Op: imap.StoreFlagsAdd, Flags: mailbox.NewFlags(imap.FlagDeleted)}} {
+			if _, err := s.UpdateFlags(t.Context(), inbox, imap.UIDSet{{Start: uid, Stop: uid + 1}}, u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Expunge(t.Context(), inbox, imap.UIDSet{{Start: uid, Stop: uid}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addMany(t, s, inbox, 10, size)
+	want := take(t, s, name)
+	var copied int64
+	if err := s.MoveAccount(t.Context(), account, "b", func(r mailstore.MoveReport) { copied += r.Bytes }); err != nil {
+		t.Fatal(err)
+	}
+	if all := want.quota.Usage.Storage; copied == 0 || copied > all/2 {
+		t.Errorf("%d bytes were copied of %d, most of which were there", copied, all)
+	}
+	same(t, "resumed", take(t, s, name), want)
+	if f := check(t, s); len(f) > 0 {
+		t.Errorf("check: %q", f)
+	}
+}
+
+// TestMoveRemembered has a node remember a shard that the account has left since, and to which it is about to come back: what is there of it already
+// is not written to, nor read.
+func TestMoveRemembered(t *testing.T) {
+	list := shards(t, 2)
+	s, other := open(t, Options{Shards: list}), open(t, Options{Shards: list})
+	account := furnish(t, s, "ada")
+	moved(t, s, account, "b")
+	want := take(t, other, "ada") // on b, as the other one remembers now
+	moved(t, s, account, "a")
+	for _, step := range []string{"copied", "sealed"} {
+		s.interrupt = func(name string) error {
+			if name == step {
+				return errKilled
+			}
+			return nil
+		}
+		if err := s.MoveAccount(t.Context(), account, "b", func(mailstore.MoveReport) {}); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		s.interrupt = nil
+		inbox := want.boxes[mailbox.Inbox].snapshot
+		if sh, ok := other.routes.accounts.get(account); !ok || sh.Name != "b" {
+			t.Fatalf("remembered: %+v %v", sh, ok)
+		}
+		uid, err := add(t.Context(), other, inbox.ID, 9000, 100)
+		if err != nil || uid != inbox.Counts.UIDNext {
+			t.Fatalf("%s: UID %d, want %d, %v", step, uid, inbox.Counts.UIDNext, err)
+		}
+		want = take(t, s, "ada")
+		same(t, step, take(t, other, "ada"), want)
+		if sh, ok := other.routes.accounts.get(account); !ok || sh.Name != "a" {
+			t.Fatalf("remembered: %+v %v", sh, ok)
+		}
+		other.routes.accounts.put(account, other.shards[1])
+	}
+	moved(t, s, account, "b")
+	same(t, "moved", take(t, other, "ada"), want)
 }
 
 // TestMoveTwice has two processes move an account. The later one takes over; what the earlier one still does has no effect.
