@@ -25,6 +25,7 @@ type Arrival struct {
 	acct  int64 // accounts.account
 	boxes map[int64]*arrivingBox
 
+	threads bool           // have been compared
 	since   *uint32        // threads of transactions before this one are here; nil: nobody knows
 	recount bool           // the owners of all bodies must be counted
 	touched map[int64]bool // bodies of which they must be
@@ -35,8 +36,7 @@ type arrivingBox struct {
 	box                 int64
 	id                  []byte // nil: gone
 	modseq, uid, logged int64
-	verified            bool // with all that is here now
-	whole               bool // and with the bodies
+	verified            int64 // all up to this modseq has been compared; 0: nothing has
 }
 
 // BeginArrival makes ready for an account from another shard, or goes on where an attempt before ended.

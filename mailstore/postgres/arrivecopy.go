@@ -107,7 +107,6 @@ func (a *Arrival) copyBox(ctx context.Context, l *Leaving, from *leavingBox, rep
 	case to.uid == allUIDs && to.modseq == from.modseq:
 		return nil
 	}
-	to.verified = false
 	uids, err := l.changed(from, to)
 	if err != nil {
 		return err
@@ -160,8 +159,8 @@ type movedRows struct {
 // copyMessages copies some messages with their bodies.
 func (a *Arrival) copyMessages(ctx context.Context, l *Leaving, from *leavingBox, to *arrivingBox, uids []int64) (bytes int64, err error) {
 	var m movedRows
-	if err := l.rows(`SELECT uid, modseq, created, body, size, received, saved, zone, flags, keywords, thread FROM messages
-		WHERE account = $1 AND box = $2 AND uid = ANY($3) ORDER BY uid`, func(r pgx.Rows) error {
+	if err := l.rows(`SELECT m.uid, m.modseq, m.created, m.body, m.size, m.received, m.saved, m.zone, m.flags, m.keywords, m.thread FROM unnest($3::bigint[]) AS u(uid),
+		LATERAL (SELECT * FROM messages WHERE account = $1 AND box = $2 AND uid = u.uid OFFSET 0) AS m ORDER BY m.uid`, func(r pgx.Rows) error {
 		var uid, modseq, created, body, size, received, saved int64
 		var zone int32
 		var flags int16
@@ -213,6 +212,9 @@ func (a *Arrival) body(ctx context.Context, body int64) (int64, error) {
 	return b.box<<32 | body&(1<<32-1), nil
 }
 
+// theseBodies are some bodies of an account. Each is looked for by its key, whatever the planner thinks.
+const theseBodies = `unnest($2::bigint[]) AS u(body), LATERAL (SELECT * FROM bodies WHERE account = $1 AND body = u.body OFFSET 0) AS b`
+
 // copyBodies copies those of some bodies that are not here.
 func (a *Arrival) copyBodies(ctx context.Context, l *Leaving, bodies []int64) error {
 	missing := make(map[int64]int64) // how they are called there, by how they will be here
@@ -227,7 +229,7 @@ func (a *Arrival) copyBodies(ctx context.Context, l *Leaving, bodies []int64) er
 	for here := range missing {
 		wanted = append(wanted, here)
 	}
-	if err := a.s.read(ctx, opMove, []stmt{{sql: `SELECT body FROM bodies WHERE account = $1 AND body = ANY($2)`, args: []any{a.acct, wanted}, scan: func(r pgx.Rows) error {
+	if err := a.s.read(ctx, opMove, []stmt{{sql: `SELECT b.body FROM ` + theseBodies, args: []any{a.acct, wanted}, scan: func(r pgx.Rows) error {
 		var here int64
 		err := r.Scan(&here)
 		delete(missing, here)
@@ -246,7 +248,7 @@ func (a *Arrival) copyBodies(ctx context.Context, l *Leaving, bodies []int64) er
 	var batch []int64
 	var batches [][]int64
 	size := 0
-	if err := l.rows(`SELECT body, octet_length(structure) + coalesce(octet_length(data), 0) FROM bodies WHERE account = $1 AND body = ANY($2) ORDER BY body`, func(r pgx.Rows) error {
+	if err := l.rows(`SELECT b.body, octet_length(b.structure) + coalesce(octet_length(b.data), 0) FROM `+theseBodies+` ORDER BY b.body`, func(r pgx.Rows) error {
 		var body int64
 		var n int
 		err := r.Scan(&body, &n)
@@ -271,7 +273,7 @@ func (a *Arrival) copyBatch(ctx context.Context, l *Leaving, bodies []int64) err
 	var numbers []int64
 	var encodings []int16
 	var emailIDs, previews, blobs, structures, datas [][]byte
-	if err := l.rows(`SELECT body, encoding, email_id, preview, blob, structure, data FROM bodies WHERE account = $1 AND body = ANY($2)`, func(r pgx.Rows) error {
+	if err := l.rows(`SELECT b.body, b.encoding, b.email_id, b.preview, b.blob, b.structure, b.data FROM `+theseBodies, func(r pgx.Rows) error {
 		var body int64
 		var encoding int16
 		var emailID, preview, name, structure, data []byte
@@ -462,56 +464,52 @@ func (a *Arrival) Seal(ctx context.Context, l *Leaving) error {
 	return err
 }
 
-// A sum is what both sides must have alike of a mailbox, or of the threads.
+// A sum is what both sides must have alike.
 type sum struct {
-	count int64
-	hash  string
+	count      int64
+	hash, plus string
 }
 
 const (
-	hashOf     = `count(*), coalesce(sum(('x' || substr(md5(`
-	hashEnd    = `), 1, 16))::bit(64)::bigint), 0)::text`
-	messageSum = `concat_ws(' ', m.uid, m.modseq, m.created, m.size, m.received, m.saved, m.zone, m.flags, m.keywords, encode(m.thread, 'hex')`
+	hashOf     = `SELECT count(*), coalesce(sum(('x' || substr(md5(concat_ws(' ', `
+	hashEnd    = `)), 1, 16))::bit(64)::bigint), 0)::text, `
+	messageSum = hashOf + `m.uid, m.modseq, m.created, m.size, m.received, m.saved, m.zone, m.flags, m.keywords, encode(m.thread, 'hex')`
 	// The bytes of bodies are not read: only how many there are.
 	bodySum = `, encode(b.email_id, 'hex'), b.encoding, octet_length(b.data), b.blob IS NULL, encode(b.preview, 'hex'), md5(b.structure)`
 
-	plainSum   = `SELECT ` + hashOf + messageSum + `)` + hashEnd + ` FROM messages m WHERE m.account = $1 AND m.box = $2`
-	wholeSum   = `SELECT ` + hashOf + messageSum + bodySum + `)` + hashEnd + ` FROM messages m LEFT JOIN bodies b ON b.account = m.account AND b.body = m.body WHERE m.account = $1 AND m.box = $2`
-	expungeSum = `SELECT ` + hashOf + `concat_ws(' ', modseq, encode(uids, 'hex'))` + hashEnd + ` FROM expunged WHERE account = $1 AND box = $2 AND modseq > $3`
-	threadSum  = `SELECT ` + hashOf + `concat_ws(' ', encode(key, 'hex'), encode(thread, 'hex'))` + hashEnd + ` FROM threads WHERE account = $1`
+	wholeSum = messageSum + bodySum + hashEnd + `'' FROM messages m LEFT JOIN bodies b ON b.account = m.account AND b.body = m.body WHERE m.account = $1 AND m.box = $2 AND m.modseq > $3`
+	// What has changed, and of the rest that it is as much as before: to hash all takes longer than writers should wait.
+	changedSum = messageSum + hashEnd + `(SELECT concat_ws(' ', count(*), sum(uid), sum(modseq), sum(created), sum(size), sum(flags)) FROM messages WHERE account = $1 AND box = $2)
+		FROM messages m WHERE m.account = $1 AND -m.box = -$2::bigint AND m.modseq > $3`
+	expungeSum = hashOf + `modseq, encode(uids, 'hex')` + hashEnd + `'' FROM expunged WHERE account = $1 AND box = $2 AND modseq > $3`
+	threadSum  = hashOf + `encode(key, 'hex'), encode(thread, 'hex')` + hashEnd + `'' FROM threads WHERE account = $1`
+	// Threads only come.
+	threadCount = `SELECT count(*), '', '' FROM threads WHERE account = $1`
 )
 
-func (s *sum) scan(r pgx.Rows) error { return r.Scan(&s.count, &s.hash) }
+func (s *sum) scan(r pgx.Rows) error { return r.Scan(&s.count, &s.hash, &s.plus) }
 
 // errDiffers says that a copy is not what it was made of.
 var errDiffers = errors.New("the copy differs")
 
-// Verify compares what is here with what is there, after Copy and Seal, as far as that has not been done since it changed. The first time the bodies are compared too, and
-// the threads. A mailbox that differs is copied again from its beginning, by the next Copy; then the kind is Corrupt.
-func (a *Arrival) Verify(ctx context.Context, l *Leaving, threads bool) error {
-	compare := func(sql string, there, here []any) (equal bool, err error) {
-		var s1, s2 sum
-		done := make(chan error, 1)
-		go func() {
-			done <- a.s.readAll(ctx, opMove, []stmt{{sql: `SET LOCAL statement_timeout = 0`}, {sql: sql, args: here, scan: s2.scan}})
-		}()
-		err = l.rows(sql, s1.scan, there...)
-		return s1 == s2, errors.Join(err, <-done)
-	}
+// Verify compares what is here with what is there, after Copy and Seal. The first time all is compared, of bodies all but their bytes; then
+// what has changed since. A mailbox that differs is copied again from its beginning, by the next Copy; then the kind is Corrupt.
+func (a *Arrival) Verify(ctx context.Context, l *Leaving) error {
 	var differing []error
 	for i := range l.boxes {
 		from := &l.boxes[i]
 		to := a.boxes[from.num]
-		if to.verified {
+		if to.verified == from.modseq {
 			continue
 		}
 		messages := wholeSum
-		if to.whole {
-			messages = plainSum
+		if to.verified > 0 {
+			messages = changedSum
 		}
-		equal, err := compare(messages, []any{l.acct, from.num}, []any{a.acct, to.box})
+		equal, err := a.compare(ctx, l, messages, []any{l.acct, from.num, to.verified}, []any{a.acct, to.box, to.verified})
 		if err == nil && equal {
-			equal, err = compare(expungeSum, []any{l.acct, from.num, from.floor}, []any{a.acct, to.box, from.floor})
+			since := max(to.verified, from.floor)
+			equal, err = a.compare(ctx, l, expungeSum, []any{l.acct, from.num, since}, []any{a.acct, to.box, since})
 		}
 		if err != nil {
 			return err
@@ -523,27 +521,41 @@ func (a *Arrival) Verify(ctx context.Context, l *Leaving, threads bool) error {
 			differing = append(differing, fmt.Errorf("mailbox %q: %w", from.name, errDiffers))
 			continue
 		}
-		to.verified, to.whole = true, true
+		to.verified = from.modseq
 	}
-	if threads {
-		equal, err := compare(threadSum, []any{l.acct}, []any{a.acct})
-		if err != nil {
-			return err
-		}
-		if !equal {
-			differing = append(differing, fmt.Errorf("threads: %w", errDiffers))
-		}
+	threads := threadSum
+	if a.threads {
+		threads = threadCount
 	}
+	equal, err := a.compare(ctx, l, threads, []any{l.acct}, []any{a.acct})
+	switch {
+	case err != nil:
+		return err
+	case !equal:
+		differing = append(differing, fmt.Errorf("threads: %w", errDiffers))
+	}
+	a.threads = equal
 	if len(differing) > 0 {
 		return corrupt(opMove, errors.Join(differing...))
 	}
 	return nil
 }
 
+// compare asks both sides for the same, at the same time.
+func (a *Arrival) compare(ctx context.Context, l *Leaving, sql string, there, here []any) (equal bool, err error) {
+	var is, was sum
+	done := make(chan error, 1)
+	go func() {
+		done <- a.s.readAll(ctx, opMove, []stmt{{sql: `SET LOCAL statement_timeout = 0`}, {sql: sql, args: here, scan: is.scan}})
+	}()
+	err = l.rows(sql, was.scan, there...)
+	return is == was, errors.Join(err, <-done)
+}
+
 // again has a mailbox copied from its beginning.
 func (a *Arrival) again(ctx context.Context, from *leavingBox, to *arrivingBox) error {
 	a.recount = true
-	to.id, to.whole = nil, false
+	to.id, to.verified = nil, 0
 	return a.write(ctx, func(t *tx) error {
 		t.exec(`DELETE FROM messages WHERE account = $1 AND box = $2`, a.acct, to.box)
 		t.exec(`DELETE FROM expunged WHERE account = $1 AND box = $2`, a.acct, to.box)

@@ -173,7 +173,7 @@ func (s *Store) reached(name string) (*postgres.Store, error) {
 	return sh.get(opMove)
 }
 
-// copyOver copies an account while it is used: all of it, and then what has changed meanwhile, until that is little.
+// copyOver copies an account while it is used: all of it, which is compared, and then what has changed meanwhile, until that is little.
 func (s *Store) copyOver(ctx context.Context, from *postgres.Store, account mailbox.AccountID, a *postgres.Arrival, report func(mailstore.MoveReport)) error {
 	for round := range rounds {
 		changed := 0
@@ -189,10 +189,13 @@ func (s *Store) copyOver(ctx context.Context, from *postgres.Store, account mail
 			}); err != nil || stop != nil {
 				return errors.Join(err, stop)
 			}
+			if round > 0 {
+				return nil
+			}
 			if err := a.Seal(ctx, l); err != nil {
 				return err
 			}
-			return a.Verify(ctx, l, round == 0)
+			return a.Verify(ctx, l)
 		}); err != nil {
 			return err
 		}
@@ -218,7 +221,7 @@ func (s *Store) turn(ctx context.Context, from *postgres.Store, account mailbox.
 		if err := a.Seal(ctx, l); err != nil {
 			return err
 		}
-		if err := a.Verify(ctx, l, false); err != nil {
+		if err := a.Verify(ctx, l); err != nil {
 			return err
 		}
 		return s.step("sealed")

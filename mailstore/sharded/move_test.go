@@ -254,6 +254,11 @@ func TestMove(t *testing.T) {
 	blobs := countBlobs(t, list[0])
 	for _, to := range []string{"b", "a", "a", "b"} {
 		moved(t, s, account, to)
+		// The other node's first question is one by a mailbox, of which it remembers that it is elsewhere.
+		inbox := want.boxes[mailbox.Inbox]
+		if got := string(read(t, other, inbox.snapshot.ID, inbox.rows[3].UID)); got != inbox.bodies[3] {
+			t.Errorf("%s: another node reads %.100q", to, got)
+		}
 		same(t, to+", another node", take(t, other, "ada"), want)
 		same(t, to, take(t, s, "ada"), want)
 		maintain(t, s)
