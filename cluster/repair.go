@@ -60,26 +60,38 @@ func (r *repair) run(ctx context.Context) {
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
 	for {
-		select {
-		case <-tick.C:
-		case <-r.wanted:
-			select {
-			case <-time.After(coalesce):
-			case <-ctx.Done():
-				return
-			}
-			// What was asked for up to here is in this reading.
-			select {
-			case <-r.wanted:
-			default:
-			}
-		case <-ctx.Done():
+		if !r.wait(ctx, tick.C) {
 			return
 		}
 		if err := r.read(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn().Err(err).Msg("cannot read the feed; it is tried again")
 		}
 	}
+}
+
+// wait returns when it is time to read, or false when ctx ends.
+func (r *repair) wait(ctx context.Context, tick <-chan time.Time) bool {
+	select {
+	case <-tick: // before wanted, if both are there after a slow reading: it is for both
+	default:
+		select {
+		case <-tick:
+		case <-r.wanted:
+			select {
+			case <-time.After(coalesce):
+			case <-ctx.Done():
+				return false
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+	// What was asked for up to here is in this reading.
+	select {
+	case <-r.wanted:
+	default:
+	}
+	return ctx.Err() == nil
 }
 
 // read reads the feed to its end.

@@ -1,6 +1,8 @@
 package eventbus
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/starling-mail/starling/mailbox"
@@ -145,6 +147,8 @@ func (b *Bus) affected(keys []Key) []*entry {
 		for k := range b.keyed {
 			keys = append(keys, k)
 		}
+		// Who is told first asks the store first: the same each time, so that simulations can be repeated.
+		slices.SortFunc(keys, func(a, b Key) int { return cmp.Or(cmp.Compare(a.scope, b.scope), bytes.Compare(a.id[:], b.id[:])) })
 	} else {
 		keys = append(slices.Clone(keys), scopeKey(Cluster), scopeKey(AllAccounts))
 	}

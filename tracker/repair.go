@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"context"
+	"encoding/binary"
 	"math/rand/v2"
 	"time"
 
@@ -63,6 +64,8 @@ func (t *tracker) lookAgain(announced <-chan struct{}) {
 // repair waits, and reads the store until nothing is missing or nobody is there any more.
 func (t *tracker) repair(wait time.Duration) {
 	ctx := t.set.background.ctx
+	// Nodes that lost the store at one moment should not come back at one moment.
+	jitter := rand.New(rand.NewPCG(t.set.seed, binary.BigEndian.Uint64(t.box[:])))
 	for pause := minPause; sleep(ctx, wait); pause = min(2*pause, maxPause) {
 		err := t.ready(ctx, 0, 0)
 		t.mu.Lock()
@@ -75,7 +78,7 @@ func (t *tracker) repair(wait time.Duration) {
 		if err != nil {
 			t.set.Log.Warn().Err(err).Stringer("mailbox", t.box).Msg("mailbox cannot be brought up to date")
 		}
-		wait = pause + rand.N(pause)
+		wait = pause + time.Duration(jitter.Int64N(int64(pause)))
 	}
 }
 

@@ -2,6 +2,8 @@ package tracker
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -55,6 +57,7 @@ type Watcher interface {
 type Set struct {
 	Options
 	background background
+	seed       uint64 // of this node's random pauses
 	comparison comparison
 	counters   counters
 
@@ -74,7 +77,9 @@ func New(o Options) *Set {
 	if o.CompareRate <= 0 {
 		o.CompareRate = DefaultCompareRate
 	}
-	s := &Set{Options: o, trackers: make(map[mailbox.ID]*tracker)}
+	var seed [8]byte
+	rand.Read(seed[:])
+	s := &Set{Options: o, seed: binary.BigEndian.Uint64(seed[:]), trackers: make(map[mailbox.ID]*tracker)}
 	s.background.start()
 	return s
 }

@@ -18,6 +18,7 @@ type Log struct {
 	mu    sync.Mutex
 	lines []string
 	sums  map[string]uint64
+	over  bool // what comes now is only the end
 }
 
 func newLog(verbose bool) *Log {
@@ -42,7 +43,17 @@ func (l *Log) sum(way string, b []byte) {
 	h.Write(b)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.over {
+		return
+	}
 	l.sums[way] = (l.sums[way]*0x100000001b3 ^ h.Sum64()) + uint64(at)
+}
+
+// end says that what comes from now on does not count.
+func (l *Log) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
 }
 
 // Sum is one number for all that was noted.

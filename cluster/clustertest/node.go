@@ -33,6 +33,7 @@ type node struct {
 	cond        *sync.Cond // of mu
 	up          *instance  // nil while it is down
 	frozen      bool
+	stopped     int       // calls of the store that were stopped by that
 	unavailable bool      // the store cannot be reached
 	refused     time.Time // when the store was last found so
 	forgetful   bool      // the feed refuses the next cursor
@@ -52,6 +53,7 @@ type instance struct {
 	listener *imaptest.Listener
 	served   chan error
 	unlink   func()
+	last     time.Time       // when something was published; of publish, which is called in order
 	workers  map[string]bool // that were ever connected; guarded by node.mu
 }
 
@@ -73,7 +75,7 @@ func (n *node) start() {
 	o := cluster.Options{
 		Name: n.name, Cluster: "sim", Keys: []cluster.Key{{1}}, Version: "sim",
 		Gossip: addressOf(n.number).String(), Stream: addressOf(n.number).String(),
-		RejoinInterval: s.plan.rejoin, Lanes: s.plan.lanes, Codec: s.plan.codecs[(n.number-1)%len(s.plan.codecs)], QueueLimit: s.plan.queue,
+		RejoinInterval: s.plan.rejoin, Lanes: s.plan.lanes, Interest: s.plan.interest, InterestLinger: s.plan.linger, Codec: s.plan.codecs[(n.number-1)%len(s.plan.codecs)], QueueLimit: s.plan.queue,
 		Receiver: i.bus, Feed: feed{i}, RepairInterval: s.plan.repairInterval, Network: i.endpoint, Log: log,
 	}
 	for other := 1; other <= s.plan.nodes; other++ {
@@ -132,6 +134,11 @@ func (i *instance) held(since time.Time) bool {
 
 // publish gives the node's bus what the node has committed.
 func (i *instance) publish(events []mailbox.Event) {
+	// What waited for the one before follows a moment later: no two things should happen at one moment.
+	if now := time.Now(); !now.After(i.last) {
+		time.Sleep(i.last.Sub(now) + time.Microsecond)
+	}
+	i.last = time.Now()
 	i.node.sim.truth.published(i.node.name, events)
 	i.bus.Publish(events)
 }
@@ -234,6 +241,7 @@ func (n *node) freeze(on bool) {
 func (i *instance) hook(ctx context.Context, step memory.Step, op string) error {
 	n := i.node
 	if d := n.sim.latency(n.name, step, op); d > 0 {
+		n.sim.log.add(n.name, "%s takes %v", op, d)
 		t := time.NewTimer(d)
 		select {
 		case <-t.C:
@@ -244,8 +252,15 @@ func (i *instance) hook(ctx context.Context, step memory.Step, op string) error 
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for n.frozen && n.up == i {
-		n.cond.Wait()
+	if n.frozen && n.up == i {
+		n.stopped++
+		turn := time.Duration(n.stopped) * time.Microsecond
+		for n.frozen && n.up == i {
+			n.cond.Wait()
+		}
+		n.mu.Unlock()
+		time.Sleep(turn)
+		n.mu.Lock()
 	}
 	select {
 	case <-i.dead:

@@ -16,6 +16,8 @@ type plan struct {
 	nodes            int
 	workers, idlers  int
 	lanes            cluster.Lanes
+	interest         bool
+	linger           time.Duration // of interest
 	codecs           []codec.Codec // of the nodes, in turn
 	quality          Quality
 	gossipEvery      time.Duration
@@ -53,6 +55,7 @@ func newPlan(seed uint64) *plan {
 		mailboxes:      pick(r, 1, 2, 2, 8),
 	}
 	p.quality = Quality{MinDelay: 50 * time.Microsecond, MaxDelay: pick(r, time.Millisecond, 20*time.Millisecond), LateDelay: 500 * time.Millisecond}
+	p.interest, p.linger = p.lanes != cluster.Broadcasts && r.IntN(2) == 0, between(r, 50*time.Millisecond, 2*time.Second)
 	p.workers, p.idlers = 2+r.IntN(3), 2+r.IntN(4)
 	if !p.calm {
 		p.faults = r.IntN(8)
@@ -66,8 +69,8 @@ func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 // String describes the arrangement.
 func (p *plan) String() string {
 	lanes := map[cluster.Lanes]string{cluster.Streams: "streams", cluster.Broadcasts: "broadcasts", cluster.Streams | cluster.Broadcasts: "both lanes"}[p.lanes]
-	return fmt.Sprintf("seed %d: calm %v, %d nodes, %d workers and %d others on %d mailboxes of %d users, %s, %v, %d faults in %v; %+v; store %v, think %v, gossip %v, given up %v, queues %d/%d",
-		p.seed, p.calm, p.nodes, p.workers, p.idlers, p.mailboxes, p.users, lanes, p.codecs, p.faults, p.chaos, p.quality, p.latency, p.think, p.gossipEvery, p.givenUp, p.queue, p.busQueue)
+	return fmt.Sprintf("seed %d: calm %v, %d nodes, %d workers and %d others on %d mailboxes of %d users, %s, interest %v, %v, %d faults in %v; %+v; store %v, think %v, gossip %v, given up %v, queues %d/%d",
+		p.seed, p.calm, p.nodes, p.workers, p.idlers, p.mailboxes, p.users, lanes, p.interest, p.codecs, p.faults, p.chaos, p.quality, p.latency, p.think, p.gossipEvery, p.givenUp, p.queue, p.busQueue)
 }
 
 // settling is how long it may take after the last change, when the network is whole, until everybody was told.
