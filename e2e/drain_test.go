@@ -101,9 +101,7 @@ func TestClusterDrain(t *testing.T) {
 			t.Errorf("LMTP greets with %q", got)
 		}
 		awaitReady(t, admin, http.StatusServiceUnavailable, "draining")
-		if s := stateOn(t, two, "n1"); s != "draining" {
-			t.Errorf("the other node says %q", s)
-		}
+		within(t, 20*time.Second, "the other node hears of it", func() bool { return stateOn(t, two, "n1") == "draining" })
 	})
 	t.Run("off", func(t *testing.T) {
 		if _, err := one.Run(t.Context(), "", "cluster", "drain", "--off"); err != nil {
