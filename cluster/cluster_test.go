@@ -49,8 +49,8 @@ type member struct {
 	kill func() // closes it without a word to others
 }
 
-// start starts a node with a bus. It is closed when t ends.
-func start(t testing.TB, o Options, queue int) *member {
+// start starts a node with a bus. It is closed when t ends. wrap may put something between the node and its network.
+func start(t testing.TB, o Options, queue int, wrap ...func(Network) Network) *member {
 	t.Helper()
 	bus := eventbus.New(eventbus.Options{QueueLimit: queue, Log: zerolog.Nop()})
 	if o.Cluster == "" {
@@ -69,6 +69,9 @@ func start(t testing.TB, o Options, queue int) *member {
 	n, err := New(o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, w := range wrap {
+		n.network = w(n.network)
 	}
 	if err := n.Start(t.Context()); err != nil {
 		t.Fatal(err)

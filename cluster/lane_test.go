@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 
-	"github.com/starling-mail/starling/eventbus"
 	"github.com/starling-mail/starling/eventbus/codec"
 	"github.com/starling-mail/starling/mailbox"
 )
@@ -273,41 +271,4 @@ func TestLane(t *testing.T) {
 			t.Errorf("%d are remembered", size)
 		}
 	})
-}
-
-// BenchmarkBroadcastLane publishes 100 events/s, each of another mailbox, on ten nodes that have gossip only.
-func BenchmarkBroadcastLane(b *testing.B) {
-	all := startAllBy(b, 10, Broadcasts, func(*Options) {})
-	var heard atomic.Int64
-	var took [][]time.Duration
-	for i, m := range all[1:] {
-		took = append(took, nil)
-		reg := m.bus.Listen(&eventbus.Listener{Scope: eventbus.Cluster, Delivery: eventbus.Sync, Handle: func(events []mailbox.Event) error {
-			for _, e := range events {
-				took[i] = append(took[i], time.Duration(time.Now().UnixNano()-e.Change.Counts.Size))
-			}
-			heard.Add(int64(len(events)))
-			return nil
-		}})
-		defer reg.Close()
-	}
-	published := 0
-	for b.Loop() {
-		<-time.After(10 * time.Millisecond)
-		e := change(mailbox.NewID(), 1)
-		e.Change.Counts.Size = time.Now().UnixNano()
-		all[0].bus.Publish([]mailbox.Event{e})
-		published++
-	}
-	end := time.Now().Add(3 * time.Second)
-	await(b, "everything", func() bool { return heard.Load() == int64(len(took)*published) || time.Now().After(end) })
-	for _, m := range all {
-		m.stop() // so that nothing comes any more
-	}
-	list := slices.Concat(took...)
-	slices.Sort(list)
-	b.ReportMetric(float64(list[len(list)/2].Microseconds())/1000, "p50-ms")
-	b.ReportMetric(float64(list[len(list)*99/100].Microseconds())/1000, "p99-ms")
-	b.ReportMetric(float64(list[len(list)-1].Microseconds())/1000, "max-ms")
-	b.ReportMetric(float64(len(took)*published-len(list)), "lost")
 }

@@ -278,14 +278,11 @@ func TestRestartAtOnce(t *testing.T) {
 	keys := []Key{NewKey()}
 	first := start(t, Options{Name: "n1", Keys: keys}, 64)
 	gossip, stream := first.GossipAddress().String(), first.Members()[0].Stream
-	o := Options{Name: "n2", Cluster: "test", Keys: keys, Gossip: "127.0.0.1:0", Stream: "127.0.0.1:0", Profile: Local, Receiver: first.bus}
-	w, err := newWires(&o, testLog(), new(atomic.Uint64))
-	if err != nil {
-		t.Fatal(err)
-	}
-	network := &meeting{Network: w}
-	o.Network, o.Join, o.RejoinInterval = network, []string{gossip}, time.Hour
-	second := start(t, o, 64)
+	network := new(meeting)
+	second := start(t, Options{Name: "n2", Keys: keys, Join: []string{gossip}, RejoinInterval: time.Hour}, 64, func(n Network) Network {
+		network.Network = n
+		return network
+	})
 	awaitStreams(t, first, second)
 	await(t, "silence", func() bool { return network.silent.Load() > 20 }) // else gossip of how n2 joined might reach the new n1
 	first.kill()
