@@ -90,6 +90,11 @@ func TestRoundTrip(t *testing.T) {
 				if !reflect.DeepEqual(got, want) {
 					t.Fatalf("%+v came back as %+v", want, got)
 				}
+				if c == JSON { // read the other way, in case Decode has read it at once
+					if got, ok := decodeJSONPieces(b[2:]); !ok || !reflect.DeepEqual(got, want) {
+						t.Fatalf("%+v came back in pieces as %+v, %v", want, got, ok)
+					}
+				}
 				n := rapid.IntRange(0, len(b)-1).Draw(t, "cut")
 				if _, err := Decode(b[:n]); err == nil {
 					t.Fatalf("%d of %d bytes are a frame", n, len(b))
@@ -135,6 +140,14 @@ func TestGolden(t *testing.T) {
 		if want := (Frame{Origin: 0xfedcba9876543210, First: 1000, Events: sample()}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v, %+v", c, err, got)
 		}
+	}
+}
+
+// TestWhole shows that an ordinary frame of JSON is read at once.
+func TestWhole(t *testing.T) {
+	want, ok := decodeJSONPieces([]byte(golden[JSON][2:]))
+	if got, whole := decodeJSONWhole([]byte(golden[JSON][2:])); !whole || !ok || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: %+v", whole, got)
 	}
 }
 

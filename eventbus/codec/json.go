@@ -11,33 +11,33 @@ import (
 	"github.com/starling-mail/starling/mailbox"
 )
 
-// A jsonFrame is the envelope in JSON. What may be long is decoded piece by piece, so that
-// an invalid piece ends it before memory is taken for the others.
-type jsonFrame struct {
-	Origin string          `json:"origin"` // 16 hexadecimal digits
-	First  uint64          `json:"first"`
-	Events json.RawMessage `json:"events"`
+// A jsonFrame is the envelope in JSON. Its events E are a slice of them, or, where they are decoded piece by piece, raw.
+type jsonFrame[E any] struct {
+	Origin string `json:"origin"` // 16 hexadecimal digits
+	First  uint64 `json:"first"`
+	Events E      `json:"events"`
 }
 
-type jsonEvent struct {
-	Kind    uint64      `json:"kind"`
-	Account string      `json:"account"` // ids are 32 hexadecimal digits
-	Mailbox string      `json:"mailbox,omitempty"`
-	Name    string      `json:"name,omitempty"`
-	OldName string      `json:"old_name,omitempty"`
-	User    string      `json:"user,omitempty"`
-	Change  *jsonChange `json:"change,omitempty"`
+// A jsonEvent is an event; F is how its flag changes are decoded.
+type jsonEvent[F any] struct {
+	Kind    uint64         `json:"kind"`
+	Account string         `json:"account"` // ids are 32 hexadecimal digits
+	Mailbox string         `json:"mailbox,omitempty"`
+	Name    string         `json:"name,omitempty"`
+	OldName string         `json:"old_name,omitempty"`
+	User    string         `json:"user,omitempty"`
+	Change  *jsonChange[F] `json:"change,omitempty"`
 }
 
-type jsonChange struct {
-	Line      uint64          `json:"line"`
-	Prev      uint64          `json:"prev"`
-	ModSeq    uint64          `json:"modseq"`
-	Added     []uint32        `json:"added,omitempty"` // first and last of each range
-	Expunged  []uint32        `json:"expunged,omitempty"`
-	Flags     json.RawMessage `json:"flags,omitempty"`
-	Counts    jsonCounts      `json:"counts"`
-	Truncated bool            `json:"truncated,omitempty"`
+type jsonChange[F any] struct {
+	Line      uint64     `json:"line"`
+	Prev      uint64     `json:"prev"`
+	ModSeq    uint64     `json:"modseq"`
+	Added     []uint32   `json:"added,omitempty"` // first and last of each range
+	Expunged  []uint32   `json:"expunged,omitempty"`
+	Flags     F          `json:"flags,omitempty"`
+	Counts    jsonCounts `json:"counts"`
+	Truncated bool       `json:"truncated,omitempty"`
 }
 
 type jsonFlags struct {
@@ -70,28 +70,19 @@ func appendJSONFrame(dst []byte, origin, first uint64, events [][]byte) []byte {
 }
 
 func appendJSONEvent(dst []byte, e *mailbox.Event) []byte {
-	j := jsonEvent{Kind: uint64(e.Kind), Account: e.Account.String(), Mailbox: textID(e.Mailbox), Name: e.Name, OldName: e.OldName, User: textID(e.User)}
+	j := jsonEvent[[]jsonFlags]{Kind: uint64(e.Kind), Account: e.Account.String(), Mailbox: textID(e.Mailbox), Name: e.Name, OldName: e.OldName, User: textID(e.User)}
 	if c := e.Change; c != nil {
 		n := c.Counts
-		j.Change = &jsonChange{
+		j.Change = &jsonChange[[]jsonFlags]{
 			Line: c.Line, Prev: uint64(c.Prev), ModSeq: uint64(c.ModSeq), Added: bounds(c.Added), Expunged: bounds(c.Expunged), Truncated: c.Truncated,
 			Counts: jsonCounts{n.Messages, n.Unseen, n.Deleted, n.Size, n.DeletedSize, uint32(n.UIDNext)},
 		}
-		if len(c.Flags) > 0 {
-			list := make([]jsonFlags, len(c.Flags))
-			for i, f := range c.Flags {
-				list[i] = jsonFlags{System: uint8(f.Flags.System), Keywords: f.Flags.Keywords, User: textID(f.User), UIDs: bounds(f.UIDs)}
-			}
-			j.Change.Flags = marshal(list)
+		for _, f := range c.Flags {
+			j.Change.Flags = append(j.Change.Flags, jsonFlags{System: uint8(f.Flags.System), Keywords: f.Flags.Keywords, User: textID(f.User), UIDs: bounds(f.UIDs)})
 		}
 	}
-	return append(dst, marshal(j)...)
-}
-
-// marshal writes values of the types above, which have nothing that JSON cannot say.
-func marshal(v any) []byte {
-	b, _ := json.Marshal(v)
-	return b
+	b, _ := json.Marshal(j) // there is nothing in it that JSON cannot say
+	return append(dst, b...)
 }
 
 // textID writes an id; one that is absent is empty.

@@ -11,13 +11,64 @@ import (
 	"github.com/starling-mail/starling/mailbox"
 )
 
+// decodeJSON reads a frame at once if it looks like one of this version, and otherwise piece by piece: so that an invalid piece ends it before memory is taken
+// for the others, and one that this version does not know does not.
 func decodeJSON(b []byte) (f Frame, ok bool) {
-	var j jsonFrame
-	if json.Unmarshal(b, &j) != nil || len(j.Origin) != 16 {
+	if f, ok = decodeJSONWhole(b); ok {
+		return f, true
+	}
+	return decodeJSONPieces(b)
+}
+
+// decodeJSONWhole reads a frame in which everything is known.
+func decodeJSONWhole(b []byte) (f Frame, ok bool) {
+	// A value takes more memory than its text. What we write has no small objects and no nulls, so neither can be a means to make us take much more.
+	if bytes.Count(b, []byte("{"))*16 > len(b) || bytes.Contains(b, []byte("null")) {
 		return Frame{}, false
 	}
-	var err error
-	if f.Origin, err = strconv.ParseUint(j.Origin, 16, 64); err != nil {
+	var j jsonFrame[[]jsonEvent[[]jsonFlags]]
+	if strictly(b, &j) != nil || len(j.Events) > MaxList {
+		return Frame{}, false
+	}
+	if f.Origin, ok = origin(j.Origin); !ok {
+		return Frame{}, false
+	}
+	f.First = j.First
+	for i := range j.Events {
+		if !known(j.Events[i].Kind) {
+			f.Unknown++
+			continue
+		}
+		e, ok := j.Events[i].event()
+		if !ok {
+			return Frame{}, false
+		}
+		if c := j.Events[i].Change; c != nil {
+			if e.Change, ok = c.change(); !ok || len(c.Flags) > MaxList {
+				return Frame{}, false
+			}
+			for k := range c.Flags {
+				change, ok := c.Flags[k].flagChange()
+				if !ok {
+					return Frame{}, false
+				}
+				e.Change.Flags = append(e.Change.Flags, change)
+			}
+		}
+		if !valid(&e) {
+			return Frame{}, false
+		}
+		f.Events = append(f.Events, e)
+	}
+	return f, true
+}
+
+func decodeJSONPieces(b []byte) (f Frame, ok bool) {
+	var j jsonFrame[json.RawMessage]
+	if json.Unmarshal(b, &j) != nil {
+		return Frame{}, false
+	}
+	if f.Origin, ok = origin(j.Origin); !ok {
 		return Frame{}, false
 	}
 	f.First = j.First
@@ -42,10 +93,15 @@ func decodeJSON(b []byte) (f Frame, ok bool) {
 	return f, true
 }
 
+func origin(s string) (v uint64, ok bool) {
+	v, err := strconv.ParseUint(s, 16, 64)
+	return v, err == nil && len(s) == 16
+}
+
 // decodeJSONEvent reads one event. Of one that cannot be read, and whose kind is a known one, it returns
 // something that is not valid.
 func decodeJSONEvent(b []byte) (e mailbox.Event, isKnown, trailing bool) {
-	var j jsonEvent
+	var j jsonEvent[json.RawMessage]
 	if trailing = strictly(b, &j) != nil; trailing {
 		var head struct {
 			Kind uint64 `json:"kind"`
@@ -53,7 +109,7 @@ func decodeJSONEvent(b []byte) (e mailbox.Event, isKnown, trailing bool) {
 		if json.Unmarshal(b, &head) == nil && !known(head.Kind) {
 			return e, false, false
 		}
-		j = jsonEvent{}
+		j = jsonEvent[json.RawMessage]{}
 		if json.Unmarshal(b, &j) != nil {
 			return mailbox.Event{Kind: mailbox.EventChanged}, true, false
 		}
@@ -61,12 +117,13 @@ func decodeJSONEvent(b []byte) (e mailbox.Event, isKnown, trailing bool) {
 	if !known(j.Kind) {
 		return e, false, false
 	}
-	e = mailbox.Event{Kind: mailbox.EventKind(j.Kind), Name: j.Name, OldName: j.OldName}
-	ok := id(j.Account, (*[16]byte)(&e.Account)) && id(j.Mailbox, (*[16]byte)(&e.Mailbox)) && id(j.User, (*[16]byte)(&e.User))
-	if j.Change != nil {
-		var more, good bool
-		e.Change, more, good = j.Change.change()
-		ok, trailing = ok && good, trailing || more
+	e, ok := j.event()
+	if j.Change != nil && ok {
+		var more bool
+		if e.Change, ok = j.Change.change(); ok {
+			e.Change.Flags, more, ok = flagPieces(j.Change.Flags)
+		}
+		trailing = trailing || more
 	}
 	if !ok {
 		return mailbox.Event{Kind: mailbox.EventChanged}, true, false
@@ -74,14 +131,28 @@ func decodeJSONEvent(b []byte) (e mailbox.Event, isKnown, trailing bool) {
 	return e, true, trailing
 }
 
+// event returns all of j but its Change.
+func (j *jsonEvent[F]) event() (e mailbox.Event, ok bool) {
+	e = mailbox.Event{Kind: mailbox.EventKind(j.Kind), Name: j.Name, OldName: j.OldName}
+	ok = id(j.Account, (*[16]byte)(&e.Account)) && id(j.Mailbox, (*[16]byte)(&e.Mailbox)) && id(j.User, (*[16]byte)(&e.User))
+	return e, ok
+}
+
 // strictly is json.Unmarshal that refuses unknown names.
 func strictly(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	return d.Decode(v)
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.InputOffset() < int64(len(b)) {
+		return ErrMalformed // a frame is one value
+	}
+	return nil
 }
 
-func (j *jsonChange) change() (c *mailbox.Change, trailing, ok bool) {
+// change returns all of j but its flag changes.
+func (j *jsonChange[F]) change() (c *mailbox.Change, ok bool) {
 	n := j.Counts
 	c = &mailbox.Change{
 		Line: j.Line, Prev: mailbox.ModSeq(j.Prev), ModSeq: mailbox.ModSeq(j.ModSeq), Truncated: j.Truncated,
@@ -89,31 +160,38 @@ func (j *jsonChange) change() (c *mailbox.Change, trailing, ok bool) {
 			Messages: n.Messages, Unseen: n.Unseen, Deleted: n.Deleted, Size: n.Size, DeletedSize: n.DeletedSize, UIDNext: imap.UID(n.UIDNext),
 		},
 	}
-	var good bool
-	if c.Added, good = ranges(j.Added); !good {
-		return nil, false, false
+	if c.Added, ok = ranges(j.Added); !ok {
+		return nil, false
 	}
-	if c.Expunged, good = ranges(j.Expunged); !good {
-		return nil, false, false
+	c.Expunged, ok = ranges(j.Expunged)
+	return c, ok
+}
+
+func (j *jsonFlags) flagChange() (c mailbox.FlagChange, ok bool) {
+	c.Flags = mailbox.Flags{System: mailbox.SystemFlags(j.System), Keywords: j.Keywords}
+	if c.UIDs, ok = ranges(j.UIDs); !ok {
+		return c, false
 	}
-	if len(j.Flags) == 0 {
-		return c, false, true
+	return c, id(j.User, (*[16]byte)(&c.User))
+}
+
+// flagPieces reads flag changes one by one.
+func flagPieces(b json.RawMessage) (list []mailbox.FlagChange, trailing, ok bool) {
+	if len(b) == 0 {
+		return nil, false, true
 	}
-	ok = elements(j.Flags, func(b json.RawMessage) bool {
+	ok = elements(b, func(b json.RawMessage) bool {
 		var f jsonFlags
 		if strictly(b, &f) != nil {
 			if trailing, f = true, (jsonFlags{}); json.Unmarshal(b, &f) != nil {
 				return false
 			}
 		}
-		change := mailbox.FlagChange{Flags: mailbox.Flags{System: mailbox.SystemFlags(f.System), Keywords: f.Keywords}}
-		if change.UIDs, good = ranges(f.UIDs); !good || !id(f.User, (*[16]byte)(&change.User)) {
-			return false
-		}
-		c.Flags = append(c.Flags, change)
-		return true
+		c, ok := f.flagChange()
+		list = append(list, c)
+		return ok
 	})
-	return c, trailing, ok
+	return list, trailing, ok
 }
 
 // elements calls each with every element of an array, until it returns false. More than MaxList are not accepted.
