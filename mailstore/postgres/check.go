@@ -59,7 +59,9 @@ func (c *checker) found(lost bool, format string, args ...any) {
 // read runs statements on one snapshot.
 func (c *checker) read(list ...stmt) error {
 	limit := stmt{sql: `SET LOCAL statement_timeout = ` + strconv.FormatInt(checkTimeout.Milliseconds(), 10)}
-	return c.s.readAll(c.ctx, opCheck, append([]stmt{limit}, list...))
+	ctx, cancel := context.WithTimeout(c.ctx, checkTimeout)
+	defer cancel()
+	return c.s.readAll(ctx, opCheck, append([]stmt{limit}, list...))
 }
 
 // feed reads the whole feed as every node does: each mailbox's Changes must

@@ -339,6 +339,99 @@ func TestSlowDatabase(t *testing.T) {
 	l.compare(t, s, inbox)
 }
 
+// TestStuckNetwork has a network that takes everything and delivers nothing, as
+// a firewall does that has forgotten its connections. Nobody waits for ever.
+func TestStuckNetwork(t *testing.T) {
+	r, url := between(t, database(t))
+	s := open(t, Options{URL: url, Timeout: 300 * time.Millisecond, ResolveTimeout: 300 * time.Millisecond, MaintainEvery: time.Hour})
+	_, inbox := addAccount(t, s, "ada")
+	l := newLedger()
+	for range 2 {
+		if err := l.append(s, inbox); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release := r.hold()
+	if k := mailbox.KindOf(l.append(s, inbox)); k != mailbox.Unavailable && k != mailbox.Unknown {
+		t.Errorf("append: kind %q", k)
+	}
+	if _, err := s.Snapshot(context.Background(), inbox); mailbox.KindOf(err) != mailbox.Unavailable {
+		t.Errorf("read: %v", err)
+	}
+	var many imap.UIDSet
+	for uid := imap.UID(1); uid < 1000; uid += 2 {
+		many = append(many, imap.UIDRange{Start: uid, Stop: uid})
+	}
+	if err := s.Page(context.Background(), inbox, many, mailstore.FieldFlags, 500, new(mailstore.Page)); mailbox.KindOf(err) != mailbox.Unavailable {
+		t.Errorf("read of many ranges: %v", err)
+	}
+	release()
+	l.resumes(t, s, inbox)
+	l.compare(t, s, inbox)
+}
+
+// TestDeadlock locks an account before its mailbox, against the store's order:
+// the server ends one of the two, and the store's client notices nothing.
+func TestDeadlock(t *testing.T) {
+	url := database(t)
+	s := open(t, Options{URL: url + "&deadlock_timeout=100ms", MaintainEvery: time.Hour})
+	_, inbox := addAccount(t, s, "ada")
+	l := newLedger()
+	c, err := pgx.Connect(t.Context(), url+"&deadlock_timeout=1h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	if _, err := c.Exec(t.Context(), `BEGIN; SELECT 1 FROM accounts FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- l.append(s, inbox) }()
+	waits := func() (n int) {
+		if err := s.pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	eventually(t, func() bool { return waits() > 0 })
+	// It returns when the store's transaction has been ended.
+	if _, err := c.Exec(t.Context(), `SELECT 1 FROM mailboxes FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("append: %v", err)
+	}
+	l.compare(t, s, inbox)
+}
+
+// TestSerialization has the server refuse some transactions that may succeed the
+// next time, and then all.
+func TestSerialization(t *testing.T) {
+	url := database(t)
+	s := open(t, Options{URL: url, MaintainEvery: time.Hour})
+	_, inbox := addAccount(t, s, "ada")
+	l := newLedger()
+	exec(t, url, `CREATE SEQUENCE refused`)
+	exec(t, url, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF nextval('refused') % 4 <> 0 THEN RAISE 'not now' USING ERRCODE = '40001'; END IF; RETURN NEW; END $$`)
+	exec(t, url, `CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	for range 3 {
+		if err := l.append(s, inbox); err != nil {
+			t.Errorf("append: %v", err)
+		}
+	}
+	exec(t, url, `CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never' USING ERRCODE = '40001'; END $$`)
+	if err := l.append(s, inbox); mailbox.KindOf(err) != mailbox.Unavailable {
+		t.Errorf("append while all is refused: %v", err)
+	}
+	exec(t, url, `DROP TRIGGER refuse ON messages`)
+	l.resumes(t, s, inbox)
+	l.compare(t, s, inbox)
+}
+
 // TestRoundTrips counts how often the store waits for the server.
 func TestRoundTrips(t *testing.T) {
 	r, url := between(t, database(t))
@@ -347,6 +440,24 @@ func TestRoundTrips(t *testing.T) {
 	var uids imap.UIDSet
 	for start := imap.UID(1); start < 80; start += 2 {
 		uids = append(uids, imap.UIDRange{Start: start, Stop: start})
+	}
+	other, err := s.Create(t.Context(), a, "other", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 30 {
+		add(t, s, inbox, mail(n, 100), imap.FlagDeleted)
+	}
+	last := imap.UID(9) // that is gone or moved
+	d := receiveMail(t, s, mail(1, 100))
+	defer d.Discard()
+	many := make([]mailstore.Incoming, 100)
+	for i := range many {
+		many[i].Draft = d
+	}
+	cursor, err := s.FeedEnd(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
 	var p mailstore.Page
 	ops := []struct {
@@ -361,6 +472,24 @@ func TestRoundTrips(t *testing.T) {
 		{"list", 1, func() error { _, err := s.List(t.Context(), a); return err }},
 		{"page", 1, func() error { return s.Page(t.Context(), inbox, uids, ^mailstore.Fields(0), 500, &p) }},
 		{"body", 1, func() error { _, err := s.Body(t.Context(), inbox, 1); return err }},
+		{"changes", 1, func() error { _, _, err := s.ChangesSince(t.Context(), inbox, 1); return err }},
+		{"claim nothing", 1, func() error { _, err := s.ClaimRecent(t.Context(), inbox, 1); return err }},
+		{"quota", 1, func() error { _, err := s.Quota(t.Context(), a); return err }},
+		{"user", 1, func() error { _, err := s.User(t.Context(), "ada"); return err }},
+		{"read feed", 1, func() error { _, _, err := s.ReadFeed(t.Context(), cursor, 100); return err }},
+		{"expunge", 2, func() error {
+			last++
+			_, err := s.Expunge(t.Context(), inbox, imap.UIDSet{{Start: last, Stop: last}})
+			return err
+		}},
+		{"expunge nothing", 2, func() error { _, err := s.Expunge(t.Context(), inbox, imap.UIDSet{{Start: 50, Stop: 99}}); return err }},
+		{"copy", 2, func() error { _, err := s.Copy(t.Context(), inbox, other.ID, imap.UIDSet{{Start: 20, Stop: 25}}); return err }},
+		{"move", 2, func() error {
+			last++
+			_, err := s.Move(t.Context(), inbox, other.ID, imap.UIDSet{{Start: last, Stop: last}})
+			return err
+		}},
+		{"append many", 1, func() error { _, err := s.Append(t.Context(), inbox, many); return err }},
 		{"store", 2, func() error {
 			_, err := s.UpdateFlags(t.Context(), inbox, imap.UIDSet{{Start: 1, Stop: 9}}, mailstore.FlagUpdate{Op: imap.StoreFlagsAdd, Flags: mailbox.NewFlags(imap.Flag(fmt.Sprint("k", rand.N(100))))})
 			return err

@@ -46,8 +46,8 @@ type Options struct {
 	MaxKeywords  int // keywords of a mailbox; default 200
 	MaxCopy      int // messages in one Copy or Move; default 100,000
 
-	// Timeout bounds one transaction, with the wait for a connection and for
-	// locks; default 30 s. A larger one only delays the answer when the database hangs.
+	// Timeout bounds one transaction, and one read whose context has no deadline, with
+	// the wait for a connection and for locks; default 30 s. A larger one only delays the answer when the database hangs.
 	Timeout time.Duration
 	// ResolveTimeout is how long the outcome of a transaction whose COMMIT was not
 	// answered is asked for, before it is Unknown; default 10 s.

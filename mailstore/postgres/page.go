@@ -90,6 +90,8 @@ func (s *Store) pageByChunks(ctx context.Context, op string, uids imap.UIDSet, f
 	if s.lanes.closed() {
 		return unavailable(op, errClosed)
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	return failure(op, s.session(ctx, func(c *pgx.Conn) error {
 		list := []stmt{{sql: `begin isolation level repeatable read read only`}, first}
 		for chunk := range slices.Chunk(uids, pageRanges) {

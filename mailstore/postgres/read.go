@@ -6,6 +6,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// bounded gives ctx the time of a transaction, unless it has a deadline: a
+// database that does not answer must not keep anybody for ever.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.o.Timeout)
+}
+
 // read runs statements that only read, in one round trip. Each sees what is
 // committed when it begins.
 func (s *Store) read(ctx context.Context, op string, list []stmt) (err error) {
@@ -16,6 +25,8 @@ func (s *Store) read(ctx context.Context, op string, list []stmt) (err error) {
 	if s.lanes.closed() {
 		return unavailable(op, errClosed)
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	seen := false
 	once := make([]stmt, len(list))
 	for i, st := range list {

@@ -22,6 +22,8 @@ type relay struct {
 	// and with it the connection.
 	lose func(piece []byte) bool
 	shut bool // new connections are refused
+	// stuck, if set, holds all that is sent until it is closed.
+	stuck chan struct{}
 }
 
 // between starts a relay to the server of a URL and returns it with the URL
@@ -99,6 +101,12 @@ func (r *relay) copy(dst, src net.Conn, lose func([]byte) bool) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := src.Read(buf)
+		r.mu.Lock()
+		stuck := r.stuck
+		r.mu.Unlock()
+		if stuck != nil {
+			<-stuck
+		}
 		if err != nil || lose(buf[:n]) {
 			return
 		}
@@ -114,6 +122,20 @@ func (r *relay) cut() {
 	defer r.mu.Unlock()
 	for c := range r.conns {
 		c.Close()
+	}
+}
+
+// hold keeps all that is sent from coming through, until release is called.
+func (r *relay) hold() (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	stuck := make(chan struct{})
+	r.stuck = stuck
+	return func() {
+		r.mu.Lock()
+		r.stuck = nil
+		r.mu.Unlock()
+		close(stuck)
 	}
 }
 
