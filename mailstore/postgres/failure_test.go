@@ -483,7 +483,10 @@ func TestRoundTrips(t *testing.T) {
 			return err
 		}},
 		{"expunge nothing", 2, func() error { _, err := s.Expunge(t.Context(), inbox, imap.UIDSet{{Start: 50, Stop: 99}}); return err }},
-		{"copy", 2, func() error { _, err := s.Copy(t.Context(), inbox, other.ID, imap.UIDSet{{Start: 20, Stop: 25}}); return err }},
+		{"copy", 2, func() error {
+			_, err := s.Copy(t.Context(), inbox, other.ID, imap.UIDSet{{Start: 20, Stop: 25}})
+			return err
+		}},
 		{"move", 2, func() error {
 			last++
 			_, err := s.Move(t.Context(), inbox, other.ID, imap.UIDSet{{Start: last, Stop: last}})
