@@ -172,6 +172,15 @@ func TestDemo(t *testing.T) {
 	if out := run(t, binary, "cluster", "members", "-c", filepath.Join(folder, "n3.toml")); strings.Count(out, "out+in") != 2 {
 		t.Errorf("members:\n%s", out)
 	}
+
+	// The probe goes with the clients, and comes back.
+	two := filepath.Join(folder, "n2.toml")
+	run(t, binary, "cluster", "drain", "--delay", "1ms", "-c", two)
+	d.next(t, `^The probe has ended: n2: `)
+	run(t, binary, "cluster", "drain", "--off", "-c", two)
+	for range 3 {
+		d.next(t, round)
+	}
 	d.end(t)
 }
 

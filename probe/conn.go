@@ -217,6 +217,9 @@ func (c *conn) lost(err error) error {
 	if text := c.view.farewell(); text != "" {
 		return fmt.Errorf("%s: the server ended the connection: %q", c.node.Name, text)
 	}
+	if c.client.State() == imap.LogoutState { // BYE came between two commands
+		return fmt.Errorf("%s: the server ended the connection", c.node.Name)
+	}
 	if cause := c.wire.why(); cause != nil && !errors.Is(cause, io.EOF) {
 		err = cause
 	}

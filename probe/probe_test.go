@@ -139,7 +139,7 @@ func TestServerGoes(t *testing.T) {
 			want string
 		}{
 			"dies":     {fakeNode{dies: command}, gone},
-			"says BYE": {fakeNode{dies: command, bye: "out of order"}, "out of order|" + gone},
+			"says BYE": {fakeNode{dies: command, bye: "out of order"}, "out of order|ended the connection|" + gone},
 			"hangs":    {fakeNode{hangs: command}, "no answer in 1s"},
 		} {
 			if how == "hangs" && !slices.Contains([]string{"CAPABILITY", "NOOP", "IDLE", "APPEND", "UID STORE"}, command) {

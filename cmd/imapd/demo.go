@@ -36,6 +36,9 @@ const (
 // joinTime is how long the nodes of a demonstration may take to find each other.
 const joinTime = 30 * time.Second
 
+// probePause is how long a probe that has ended waits until it begins again.
+const probePause = time.Second
+
 // demoOptions are what the command line says of a demonstration.
 type demoOptions struct {
 	data     string // empty: a temporary folder
@@ -58,7 +61,7 @@ Everything is in a temporary folder, which is removed at the end, unless --data 
 the probe, prints its figures and stops the nodes one after the other.
 
 Exit codes: 0 it was ended by Ctrl-C and all was told; 1 a node could not be started or has failed, or
-something was not told; 2 the probe could not go on, or wrong usage.`,
+something was not told; 2 wrong usage.`,
 		Example: `  imapd demo
   imapd demo --data /tmp/cluster`,
 		Args: cobra.NoArgs,
@@ -116,7 +119,24 @@ func (a *app) showDemo(ctx context.Context, d *demo, o demoOptions) error {
 	for _, s := range d.servers {
 		p.Nodes = append(p.Nodes, probe.Node{Name: s.name, Addr: s.listeners[0].Addr().String(), Security: probe.Plain})
 	}
-	return a.probe(ctx, p, probeFlags{verbose: true})
+	return a.probeAgain(ctx, p)
+}
+
+// probeAgain probes until ctx ends, anew each time that a node sends the probe
+// away: it may be drained.
+func (a *app) probeAgain(ctx context.Context, o probe.Options) error {
+	for {
+		err := a.probe(ctx, o, probeFlags{verbose: true})
+		if e, ok := errors.AsType[*exitError](err); !ok || e.code != exitNoProbe || ctx.Err() != nil {
+			return err
+		}
+		fmt.Fprintf(a.stdout, "The probe has ended: %v. It begins again.\n", err)
+		select {
+		case <-time.After(probePause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // demoFolder returns a new temporary folder, or the one that is to be kept, and

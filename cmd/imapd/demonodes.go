@@ -93,7 +93,14 @@ func (d *demo) newServer(ctx context.Context, c *config.Config, log zerolog.Logg
 	if err != nil {
 		return nil, err
 	}
-	return newServer(ctx, n, c, certs)
+	s, err := newServer(ctx, n, c, certs)
+	if err != nil {
+		return nil, err
+	}
+	for i := range s.listeners { // the same ports after a drain
+		s.listeners[i].Address = s.listeners[i].Addr().String()
+	}
+	return s, nil
 }
 
 // demoConfig is a node's configuration. No file could have it: a cluster over the embedded store
