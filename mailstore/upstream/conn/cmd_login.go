@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/base64"
 	"strconv"
 
@@ -137,3 +138,9 @@ func (a *authenticate) write(w *writer) {
 
 // maxChallenges is how often a server may ask on; all mechanisms here need one.
 const maxChallenges = 3
+
+// Equal reports whether two are the same, in a time that does not tell where they differ.
+func (a Auth) Equal(b Auth) bool {
+	same := subtle.ConstantTimeCompare([]byte(a.password), []byte(b.password)) & subtle.ConstantTimeCompare(a.initial, b.initial)
+	return same == 1 && a.mechanism == b.mechanism && a.user == b.user
+}

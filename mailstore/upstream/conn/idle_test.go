@@ -2,6 +2,7 @@ package conn_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ func TestIdle(t *testing.T) {
 		start := time.Now()
 		c.Updates = func(u conn.Update) { seen, at = append(seen, u), append(at, time.Since(start)) }
 		for i, text := range []string{"* OK still here\n", "* 3 EX", "ISTS\n* 2 EXPUNGE\n", "* 1 FETCH (UID 3 FLAGS (\\Seen))\n"} {
-			time.AfterFunc(time.Duration(i+1)*time.Hour, func() { s.say(text) })
+			time.AfterFunc(time.Duration(i+1)*time.Hour, func() { s.nc.Send(strings.ReplaceAll(text, "\n", "\r\n")) })
 		}
 		until, cancel := context.WithTimeout(t.Context(), 5*time.Hour)
 		defer cancel()
