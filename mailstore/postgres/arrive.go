@@ -48,8 +48,9 @@ func (s *Store) BeginArrival(ctx context.Context, account mailbox.AccountID, fro
 		if err := t.rows(`SELECT account, shard FROM arrivals WHERE id = $1 FOR UPDATE`, func(r pgx.Rows) error { return r.Scan(&a.acct, &shard) }, account[:]); err != nil {
 			return err
 		}
-		if a.acct != 0 && shard != from {
-			return refuse(mailbox.InUse, opMove, "what has come of the account from shard "+shard+" must be dropped first")
+		if a.acct != 0 && shard != from { // the account is not there any more, so what has come of it is nothing
+			t.drop(a.acct)
+			a.acct = 0
 		}
 		if a.acct != 0 {
 			t.exec(`UPDATE arrivals SET token = $2 WHERE id = $1`, account[:], token[:])
@@ -94,21 +95,42 @@ func (a *Arrival) write(ctx context.Context, f func(*tx) error) error {
 	}})
 }
 
-// DropArrival gives up what has come of an account. What there is is cleared away later.
-func (s *Store) DropArrival(ctx context.Context, account mailbox.AccountID) error {
+// ArrivalToken returns the token of who has an account come here, or zero if nobody has.
+func (s *Store) ArrivalToken(ctx context.Context, account mailbox.AccountID) (token MoveToken, err error) {
+	err = s.read(ctx, opMove, []stmt{{sql: `SELECT token FROM arrivals WHERE id = $1`, args: []any{account[:]}, scan: func(r pgx.Rows) error {
+		var b []byte
+		err := r.Scan(&b)
+		copy(token[:], b)
+		return err
+	}}})
+	return token, err
+}
+
+// DropArrival gives up what has come of an account with that token, which must have been taken from its departure before: or else the account may have
+// left for what is dropped. What there is is cleared away later. Kind InUse where somebody else has begun.
+func (s *Store) DropArrival(ctx context.Context, account mailbox.AccountID, token MoveToken) error {
 	return s.write(ctx, &request{op: opMove, run: func(t *tx) error {
 		var acct int64
-		if err := t.rows(`SELECT account FROM arrivals WHERE id = $1 FOR UPDATE`, func(r pgx.Rows) error { return r.Scan(&acct) }, account[:]); err != nil || acct == 0 {
+		dead := false
+		if err := t.rows(`SELECT account, token = $2 FROM arrivals WHERE id = $1 FOR UPDATE`, func(r pgx.Rows) error { return r.Scan(&acct, &dead) }, account[:], token[:]); err != nil || acct == 0 {
 			return err
 		}
-		t.own(acct)
-		t.exec(`INSERT INTO dead_boxes (account, box) SELECT DISTINCT account, box FROM messages WHERE account = $1`, acct)
-		for _, table := range []string{"mailboxes", "subscriptions", "expunged", "arriving_boxes", "arrivals", "accounts"} {
-			t.exec(`DELETE FROM `+table+` WHERE account = $1`, acct)
+		if !dead {
+			return refuse(mailbox.InUse, opMove, "another process moves the account")
 		}
-		t.exec(`INSERT INTO dead_accounts (account) VALUES ($1)`, acct)
+		t.drop(acct)
 		return nil
 	}})
+}
+
+// drop removes an arrival.
+func (t *tx) drop(acct int64) {
+	t.own(acct)
+	t.exec(`INSERT INTO dead_boxes (account, box) SELECT DISTINCT account, box FROM messages WHERE account = $1`, acct)
+	for _, table := range []string{"mailboxes", "subscriptions", "expunged", "arriving_boxes", "arrivals", "accounts"} {
+		t.exec(`DELETE FROM `+table+` WHERE account = $1`, acct)
+	}
+	t.exec(`INSERT INTO dead_accounts (account) VALUES ($1)`, acct)
 }
 
 // own counts the owners of all bodies of an account. Those without are removed.
@@ -139,8 +161,9 @@ func (s *Store) Activate(ctx context.Context, account mailbox.AccountID) error {
 			return err
 		}
 		if acct == 0 {
-			here := false
-			if err := t.rows(`SELECT true FROM accounts WHERE id = $1`, func(r pgx.Rows) error { return r.Scan(&here) }, account[:]); err != nil || here {
+			here := false // or gone on from here
+			if err := t.rows(`SELECT true FROM accounts WHERE id = $1 UNION ALL SELECT true FROM departures WHERE account = $1 AND gone`,
+				func(r pgx.Rows) error { return r.Scan(&here) }, account[:]); err != nil || here {
 				return err
 			}
 			return corrupt(opMove, errors.New("account "+account.String()+" has left for this shard, and is not here"))

@@ -38,16 +38,17 @@ func (s *Store) BeginDeparture(ctx context.Context, account mailbox.AccountID, t
 	return gone, err
 }
 
-// Departed reports whether an account has left for another shard.
-func (s *Store) Departed(ctx context.Context, account mailbox.AccountID) (gone bool, err error) {
-	err = s.read(ctx, opMove, []stmt{{sql: `SELECT gone FROM departures WHERE account = $1`, args: []any{account[:]}, scan: func(r pgx.Rows) error { return r.Scan(&gone) }}})
-	return gone, err
+// Departed returns for which shard an account has left, or "" if it has not. That is known for as long as it does not come back: so a
+// directory that is older than the move can be put right.
+func (s *Store) Departed(ctx context.Context, account mailbox.AccountID) (to string, err error) {
+	err = s.read(ctx, opMove, []stmt{{sql: `SELECT shard FROM departures WHERE account = $1 AND gone`, args: []any{account[:]}, scan: func(r pgx.Rows) error { return r.Scan(&to) }}})
+	return to, err
 }
 
-// ForgetDeparture ends what BeginDeparture began: the account stays, or it is known to all where it went.
-func (s *Store) ForgetDeparture(ctx context.Context, account mailbox.AccountID) error {
+// CancelDeparture takes back the BeginDeparture with that token, unless the account has left or somebody else has begun.
+func (s *Store) CancelDeparture(ctx context.Context, account mailbox.AccountID, token MoveToken) error {
 	return s.write(ctx, &request{op: opMove, run: func(t *tx) error {
-		t.exec(`DELETE FROM departures WHERE account = $1`, account[:])
+		t.exec(`DELETE FROM departures WHERE account = $1 AND token = $2 AND NOT gone`, account[:], token[:])
 		return nil
 	}})
 }

@@ -186,11 +186,27 @@ func (d Directory) BeginMove(ctx context.Context, account mailbox.AccountID, fro
 	})
 }
 
-// EndMove says that an account that was being moved is on the shard that keeps it from now on: where it was, or where it was moved
-// to. Doing so twice is no error.
-func (d Directory) EndMove(ctx context.Context, p Place, on string) error {
+// EndMove says that an account has left p.Shard for p.Moving, which keeps it from now on. Doing so twice is no error.
+func (d Directory) EndMove(ctx context.Context, p Place) error {
 	return d.s.write(ctx, &request{op: opMove, run: func(t *tx) error {
-		t.exec(`UPDATE directory SET shard = $4, moving = NULL WHERE account = $1 AND shard = $2 AND moving = $3`, p.Account[:], p.Shard, p.Moving, on)
+		t.exec(`UPDATE directory SET shard = $3, moving = NULL WHERE account = $1 AND shard = $2`, p.Account[:], p.Shard, p.Moving)
+		return nil
+	}})
+}
+
+// CancelMove says that an account stays where it is.
+func (d Directory) CancelMove(ctx context.Context, p Place) error {
+	return d.s.write(ctx, &request{op: opMove, run: func(t *tx) error {
+		t.exec(`UPDATE directory SET moving = NULL WHERE account = $1 AND shard = $2 AND moving = $3`, p.Account[:], p.Shard, p.Moving)
+		return nil
+	}})
+}
+
+// Abandon removes the entry of a user who was not added, unless somebody else has done so.
+func (d Directory) Abandon(ctx context.Context, account mailbox.AccountID) error {
+	return d.s.write(ctx, &request{op: "add user", run: func(t *tx) error {
+		t.exec(`WITH gone AS (DELETE FROM directory WHERE account = $1 AND state = $2 RETURNING account)
+			DELETE FROM directory_names WHERE account IN (SELECT account FROM gone)`, account[:], int16(Adding))
 		return nil
 	}})
 }

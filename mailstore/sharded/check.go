@@ -63,7 +63,7 @@ func (s *Store) checkDirectory(ctx context.Context, found func(format string, ar
 		case e.State == postgres.Adding:
 			found("the user %s was not added to the end: add or remove it again", e.UserName)
 		case e.State == postgres.Removing:
-			found("the user %s was not removed to the end: add it again, and remove it", e.UserName)
+			found("the user %s was not removed to the end: remove it again", e.UserName)
 		case !there:
 			found("account %s (%s) is not on shard %s", e.Account, e.UserName, e.Shard)
 		case u.shard != e.Shard:

@@ -48,7 +48,7 @@ func (s *Store) MoveAccount(ctx context.Context, account mailbox.AccountID, to s
 			return nil
 		}
 		switch mailbox.KindOf(err) {
-		case mailbox.Unavailable, mailbox.Expunged, mailbox.Corrupt: // a busy moment; something went while it was copied; a mailbox is copied again
+		case mailbox.Unavailable, mailbox.Expunged, mailbox.Corrupt: // a busy moment, or another process was faster; something went while it was copied; a mailbox is copied again
 		default:
 			return err
 		}
@@ -94,20 +94,21 @@ func (s *Store) move(ctx context.Context, account mailbox.AccountID, to string, 
 	if err != nil {
 		return 0, err
 	}
-	if !gone {
-		a, err := dest.BeginArrival(ctx, account, p.Shard, token)
-		if err != nil {
-			return 0, err
-		}
-		if err := s.copyOver(ctx, from, account, a, report); err != nil {
-			return 0, err
-		}
-		if err := s.step("copied"); err != nil {
-			return 0, err
-		}
-		if paused, err = s.turn(ctx, from, account, token, a); err != nil {
-			return 0, err
-		}
+	if gone {
+		return 0, &mailbox.Error{Kind: mailbox.Unavailable, Op: opMove, Text: "another process has just moved the account"}
+	}
+	a, err := dest.BeginArrival(ctx, account, p.Shard, token)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.copyOver(ctx, from, account, a, report); err != nil {
+		return 0, err
+	}
+	if err := s.step("copied"); err != nil {
+		return 0, err
+	}
+	if paused, err = s.turn(ctx, from, account, token, a); err != nil {
+		return 0, err
 	}
 	if err := s.step("gone"); err != nil {
 		return paused, err
@@ -127,7 +128,8 @@ func (s *Store) endMove(ctx context.Context, account mailbox.AccountID, to strin
 		switch {
 		case err != nil:
 			return p, err
-		case gone:
+		case gone != "":
+			p.Moving = gone
 			if err := s.arrive(ctx, p); err != nil {
 				return p, err
 			}
@@ -151,17 +153,25 @@ func (s *Store) giveUp(ctx context.Context, p postgres.Place) error {
 	if err != nil {
 		return err
 	}
-	// After this nobody can have the account leave.
-	if gone, err := from.BeginDeparture(ctx, p.Account, p.Moving, mailbox.NewID()); err != nil || gone {
+	theirs, err := dest.ArrivalToken(ctx, p.Account)
+	if err != nil {
 		return err
 	}
-	if err := dest.DropArrival(ctx, p.Account); err != nil {
+	// After this nobody who has begun can have the account leave; and who begins from now on has another token.
+	ours := mailbox.NewID()
+	if gone, err := from.BeginDeparture(ctx, p.Account, p.Moving, ours); err != nil || gone {
 		return err
 	}
-	if err := s.directory().EndMove(ctx, p, p.Shard); err != nil {
+	if err := s.step("giving up"); err != nil {
 		return err
 	}
-	return from.ForgetDeparture(ctx, p.Account)
+	if err := dest.DropArrival(ctx, p.Account, theirs); err != nil {
+		return err
+	}
+	if err := s.directory().CancelMove(ctx, p); err != nil {
+		return err
+	}
+	return from.CancelDeparture(ctx, p.Account, ours)
 }
 
 // reached returns the store of a shard, if it has been reached.
@@ -229,16 +239,16 @@ func (s *Store) turn(ctx context.Context, from *postgres.Store, account mailbox.
 	return time.Since(began), err
 }
 
-// departed reports whether an account that is being moved has left.
-func (s *Store) departed(ctx context.Context, p postgres.Place) (bool, error) {
+// departed returns for which shard an account has left, or "" if it has not.
+func (s *Store) departed(ctx context.Context, p postgres.Place) (string, error) {
 	from, err := s.reached(p.Shard)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	return from.Departed(ctx, p.Account)
 }
 
-// arrive completes a move that has passed its turning point.
+// arrive completes a move that has passed its turning point: p.Shard has said that the account has left for p.Moving.
 func (s *Store) arrive(ctx context.Context, p postgres.Place) error {
 	dest, err := s.reached(p.Moving)
 	if err != nil {
@@ -250,19 +260,10 @@ func (s *Store) arrive(ctx context.Context, p postgres.Place) error {
 	if err := s.step("active"); err != nil {
 		return err
 	}
-	if err := s.directory().EndMove(ctx, p, p.Moving); err != nil {
+	if err := s.directory().EndMove(ctx, p); err != nil {
 		return err
 	}
-	if err := s.step("switched"); err != nil {
-		return err
-	}
-	// That is a trace only: if the shard is away now, it stays.
-	if from, err := s.reached(p.Shard); err == nil {
-		if err := from.ForgetDeparture(ctx, p.Account); err != nil {
-			s.o.Log.Warn().Err(err).Stringer("account", p.Account).Msg("a trace of a move that is done could not be removed")
-		}
-	}
-	return nil
+	return s.step("switched")
 }
 
 // finishMoves completes all moves that have passed their turning point and ended there.

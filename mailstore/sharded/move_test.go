@@ -196,7 +196,7 @@ func moved(t testing.TB, s *Store, account mailbox.AccountID, to string) {
 	}
 }
 
-// rows counts what a database holds of accounts.
+// rows counts what a database holds of accounts, but for the memory that they have left.
 func rows(t testing.TB, url string) map[string]int {
 	t.Helper()
 	c, err := pgx.Connect(t.Context(), url)
@@ -206,7 +206,7 @@ func rows(t testing.TB, url string) map[string]int {
 	defer c.Close(context.Background())
 	count := make(map[string]int)
 	for _, table := range []string{"accounts", "users", "names", "mailboxes", "subscriptions", "messages", "bodies", "shared", "threads", "expunged",
-		"dead_boxes", "dead_accounts", "departures", "arrivals", "arriving_boxes"} {
+		"dead_boxes", "dead_accounts", "arrivals", "arriving_boxes"} {
 		var n int
 		if err := c.QueryRow(t.Context(), `SELECT count(*) FROM `+table).Scan(&n); err != nil {
 			t.Fatal(err)
@@ -370,7 +370,7 @@ func TestMoveKilled(t *testing.T) {
 			maintain(t, s)
 			for _, sh := range list {
 				left := rows(t, sh.Postgres.URL)
-				if delete(left, "departures"); sh.Name != at && len(left) > 0 {
+				if sh.Name != at && len(left) > 0 {
 					t.Errorf("%s: on shard %s: %v", what, sh.Name, left)
 				}
 			}
@@ -527,8 +527,10 @@ func TestMoveTwice(t *testing.T) {
 			}
 			want = take(t, other, "ada")
 			close(resume)
-			if err := <-ended; err == nil {
+			if err := <-ended; err == nil && step != "begun" {
 				t.Errorf("%s: the earlier move knows of nothing", step)
+			} else if err == nil { // it has hardly begun, and so is the later one
+				to = (at + 1) % 3
 			}
 			s.interrupt = nil
 			same(t, step, take(t, s, "ada"), want)
@@ -537,6 +539,80 @@ func TestMoveTwice(t *testing.T) {
 			}
 			at = to
 		}
+	}
+}
+
+// TestMoveGivenUp has one process give up a move that another has begun, to move the account elsewhere, while a third begins it again.
+func TestMoveGivenUp(t *testing.T) {
+	list := shards(t, 3)
+	s, other := open(t, Options{Shards: list}), open(t, Options{Shards: list})
+	account := furnish(t, s, "ada")
+	want := take(t, s, "ada")
+	killedAt := func(s *Store, step, to string) {
+		t.Helper()
+		was := s.interrupt
+		s.interrupt = func(name string) error {
+			if name == step {
+				return errKilled
+			}
+			return nil
+		}
+		if err := s.MoveAccount(t.Context(), account, to, func(mailstore.MoveReport) {}); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		s.interrupt = was
+	}
+	for _, c := range []struct {
+		third string // how far the third gets
+		kind  mailbox.Kind
+		at    string
+	}{{"copied", mailbox.InUse, "a"}, {"sealed", mailbox.InUse, "a"}, {"gone", mailbox.InUse, "b"}, {"", mailbox.Other, "c"}} {
+		killedAt(s, "copied", "b")
+		s.interrupt = func(step string) error {
+			if step == "giving up" {
+				s.interrupt = nil
+				if c.third != "" {
+					killedAt(other, c.third, "b")
+				} else {
+					moved(t, other, account, "b")
+				}
+			}
+			return nil
+		}
+		err := s.MoveAccount(t.Context(), account, "c", func(mailstore.MoveReport) {})
+		s.interrupt = nil
+		if (err != nil) != (c.kind != mailbox.Other) || err != nil && mailbox.KindOf(err) != c.kind {
+			t.Errorf("third %q: %v", c.third, err)
+		}
+		same(t, c.third, take(t, other, "ada"), want)
+		if at, err := other.ShardOf(t.Context(), account); err != nil || at != c.at {
+			t.Errorf("third %q: on shard %s, want %s, %v", c.third, at, c.at, err)
+		}
+		moved(t, s, account, "b")
+		moved(t, s, account, "a")
+		same(t, c.third, take(t, other, "ada"), want)
+	}
+	if f := check(t, s); len(f) > 0 {
+		t.Errorf("check: %q", f)
+	}
+}
+
+// TestMoveForgotten has a directory that is older than two moves, as one from a backup is: the shards know where the account went.
+func TestMoveForgotten(t *testing.T) {
+	list := shards(t, 3)
+	s := open(t, Options{Shards: list})
+	account := furnish(t, s, "ada")
+	want := take(t, s, "ada")
+	moved(t, s, account, "b")
+	moved(t, s, account, "c")
+	exec(t, list[0].Postgres.URL, `UPDATE directory SET shard = 'a'`)
+	fresh := open(t, Options{Shards: list})
+	same(t, "found again", take(t, fresh, "ada"), want)
+	if at, err := fresh.ShardOf(t.Context(), account); err != nil || at != "c" {
+		t.Errorf("on shard %s, want c, %v", at, err)
+	}
+	if f := check(t, s); len(f) > 0 {
+		t.Errorf("check: %q", f)
 	}
 }
 

@@ -45,6 +45,9 @@ func (s *Store) on(ctx context.Context, op string, account mailbox.AccountID, f 
 		}
 		s.routes.accounts.forget(account)
 		now, e := s.locate(ctx, op, account)
+		if e == nil && now == sh { // the directory may not know yet, or not any more
+			now, e = s.followed(ctx, op, postgres.Place{Account: account, Shard: sh.Name})
+		}
 		if mailbox.KindOf(e) == mailbox.NonExistent || e == nil && now == sh {
 			return err // it is nowhere
 		}
@@ -70,29 +73,32 @@ func (s *Store) arrived(ctx context.Context, op string, p postgres.Place) (*shar
 	if p.State == postgres.Removing {
 		return nil, &mailbox.Error{Kind: mailbox.NonExistent, Op: op, Text: "no such account"}
 	}
-	on := p.Shard
 	if p.Moving != "" {
-		gone, err := s.departed(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		if gone {
-			err = s.arrive(ctx, p)
-			on = p.Moving
-		} else if p, err = s.directory().Find(ctx, p.Account); err == nil {
-			// Where it is not said that it has left, either it has not, or the directory has been told.
-			on = p.Shard
-		}
-		if err != nil {
-			return nil, err
-		}
+		return s.followed(ctx, op, p)
 	}
-	sh, err := s.named(op, on)
+	sh, err := s.named(op, p.Shard)
 	if err != nil {
 		return nil, err
 	}
 	s.routes.accounts.put(p.Account, sh)
 	return sh, nil
+}
+
+// followed is arrived for an account that may have left p.Shard.
+func (s *Store) followed(ctx context.Context, op string, p postgres.Place) (*shard, error) {
+	to, err := s.departed(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if to == "" {
+		to = p.Shard
+	} else {
+		p.Moving = to
+		if err := s.arrive(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return s.arrived(ctx, op, postgres.Place{Account: p.Account, State: p.State, Shard: to})
 }
 
 // onBox is on for the account of a mailbox.

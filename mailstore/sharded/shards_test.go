@@ -411,6 +411,13 @@ func TestUnendedUsers(t *testing.T) {
 	}
 	_, err = s.List(ctx, u.Account)
 	wantKind(t, "the old account", err, mailbox.NonExistent)
+	if err := d.Remove(ctx, again.Account); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveUser(ctx, "ada"); err != nil {
+		t.Errorf("removed again: %v", err)
+	}
+	wantKind(t, "removed at last", s.RemoveUser(ctx, "ada"), mailbox.NonExistent)
 	if f := check(t, s); len(f) > 0 {
 		t.Errorf("check: %q", f)
 	}

@@ -120,7 +120,7 @@ func (s *Store) AddUser(ctx context.Context, u mailbox.User, boxes []mailstore.N
 	added, err := store.AddAccount(ctx, u, boxes)
 	if err != nil {
 		if kind := mailbox.KindOf(err); kind != mailbox.AlreadyExists && kind != mailbox.Unknown && kind != mailbox.Unavailable {
-			err = errors.Join(err, d.Forget(ctx, p.Account)) // what was refused leaves nothing behind
+			err = errors.Join(err, d.Abandon(ctx, p.Account)) // what was refused leaves nothing behind
 		}
 		return mailbox.User{}, err
 	}
@@ -163,10 +163,13 @@ func (s *Store) owned(ctx context.Context, op, name string) (postgres.Place, err
 	return p, err
 }
 
-// RemoveUser implements mailstore.Users. From the directory's word on the user is gone for everybody, whether or not what follows is
-// done at once.
+// RemoveUser implements mailstore.Users. From the directory's word on the user is gone for all who ask it; what follows can be done
+// by removing the user again, or adding another of that name.
 func (s *Store) RemoveUser(ctx context.Context, name string) error {
-	p, err := s.owned(ctx, "remove user", name)
+	p, err := s.directory().FindName(ctx, name)
+	if mailbox.KindOf(err) == mailbox.NonExistent || err == nil && p.UserName != name {
+		return &mailbox.Error{Kind: mailbox.NonExistent, Op: "remove user", Text: "no such user"}
+	}
 	if err != nil {
 		return err
 	}
