@@ -49,6 +49,12 @@ type host struct {
 // newHost starts a server that listens nowhere yet.
 func newHost(t testing.TB, settings imapserver.Settings) *host {
 	t.Helper()
+	return newHostOver(t, settings, func(s mailstore.Store) tracker.Source { return s })
+}
+
+// newHostOver is newHost whose trackers have what wrap makes of the store.
+func newHostOver(t testing.TB, settings imapserver.Settings, wrap func(mailstore.Store) tracker.Source) *host {
+	t.Helper()
 	h := &host{t: t, log: &testLog{}}
 	bus := eventbus.New(eventbus.Options{Log: zerolog.Nop()})
 	store, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Publish: bus.Publish, Log: zerolog.Nop()})
@@ -56,7 +62,7 @@ func newHost(t testing.TB, settings imapserver.Settings) *host {
 		t.Fatal(err)
 	}
 	h.store = store
-	trackers := tracker.New(tracker.Options{Store: store, Bus: bus, Log: zerolog.Nop()})
+	trackers := tracker.New(tracker.Options{Store: wrap(store), Bus: bus, Log: zerolog.Nop()})
 	if h.user, err = store.AddUser(t.Context(), mailbox.User{Name: "alice"}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,9 @@ func (c *conn) writeUpdate(u *tracker.Update) error {
 	}
 	if u.ExistsChanged {
 		c.enc.MailboxNumber(u.Exists, "EXISTS")
-		c.tellRecent()
+		if err := c.tellRecent(); err != nil {
+			return err
+		}
 	}
 	if u.Keywords != nil {
 		c.writeMailboxFlags(u.Keywords)
@@ -128,15 +130,20 @@ func (c *conn) writeUpdate(u *tracker.Update) error {
 
 // tellRecent claims messages that came while the mailbox is selected, and
 // tells how many are recent. IMAP4rev2 has no \Recent.
-func (c *conn) tellRecent() {
+func (c *conn) tellRecent() error {
 	s := c.session
 	if c.enabled&rev2 != 0 {
-		return
+		return nil
 	}
-	if !s.readOnly {
+	if !s.readOnly && s.view.Unclaimed() {
+		// News do not wait for the store.
+		if err := c.flush(); err != nil {
+			return err
+		}
 		s.claimRecent()
 	}
 	c.enc.MailboxNumber(c.countRecent(), "RECENT")
+	return nil
 }
 
 // claimRecent makes what is recent this session's. A full disk must not keep anybody from

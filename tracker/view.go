@@ -84,15 +84,27 @@ func (v *View) Select() Selected {
 	return s
 }
 
+// Unclaimed says whether ClaimRecent would ask the store, which takes a transaction.
+func (v *View) Unclaimed() bool {
+	v.t.mu.Lock()
+	defer v.t.mu.Unlock()
+	return v.unclaimed()
+}
+
+func (v *View) unclaimed() bool {
+	from, told := v.t.recentFrom, v.numbers.Told()
+	return from > 0 && from <= told && v.t.index.Rank(told) > v.t.index.Rank(from-1)
+}
+
 // ClaimRecent makes all recent messages that the client was told of this session's alone, and returns them (RFC 3501 §2.3.2).
 func (v *View) ClaimRecent(ctx context.Context) (imap.UIDSet, error) {
 	t := v.t
 	t.mu.Lock()
-	from, told := t.recentFrom, v.numbers.Told()
-	if from == 0 || t.index.Rank(told) == t.index.Rank(from-1) || from > told {
+	if !v.unclaimed() {
 		t.mu.Unlock()
 		return nil, nil
 	}
+	from, told := t.recentFrom, v.numbers.Told()
 	t.recentFrom = told + 1 // from now on nobody else here claims them
 	t.mu.Unlock()
 
