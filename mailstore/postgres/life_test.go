@@ -168,6 +168,23 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// TestDeclaredRestore says by hand that the database was restored: the next node
+// lets the numbers jump, once.
+func TestDeclaredRestore(t *testing.T) {
+	o := Options{URL: database(t), Blobs: blobs(t), MaintainEvery: time.Hour}
+	s := open(t, o)
+	_, inbox := addAccount(t, s, "ada")
+	last := add(t, s, inbox, mail(1, 100))
+	exec(t, o.URL, `UPDATE store SET life = 'restored'`)
+	uid := add(t, open(t, o), inbox, mail(2, 100))
+	if uid != last+1+uidJump {
+		t.Errorf("UID %d after %d", uid, last)
+	}
+	if next := add(t, open(t, o), inbox, mail(3, 100)); next != uid+1 {
+		t.Errorf("UID %d after %d", next, uid)
+	}
+}
+
 // TestFailOver lets a synchronous standby take over from a primary that is killed while many write. The nodes find it
 // by themselves, what was acknowledged is there, and no UID that was told comes again.
 func TestFailOver(t *testing.T) {

@@ -124,5 +124,9 @@ func jump(c *sqlite3.Conn) error {
 		uidJump, int64(maxUID), int64(modseqJump)); err != nil {
 		return err
 	}
+	// Any message may have been another when clients were told of it last.
+	if err := c.Exec(`UPDATE messages SET modseq = (SELECT b.modseq FROM mailboxes b WHERE b.box = messages.box) WHERE box IN (SELECT box FROM mailboxes)`); err != nil {
+		return err
+	}
 	return c.Exec(`COMMIT`)
 }

@@ -212,6 +212,15 @@ func TestBackup(t *testing.T) {
 	if _, ok, err := copied.ChangesSince(t.Context(), inbox, told.ModSeq); ok || err != nil {
 		t.Errorf("changes since what the copy has not seen: %v, %v", ok, err)
 	}
+	var p mailstore.Page
+	if err := copied.Page(t.Context(), inbox, imap.UIDSet{{Start: 1, Stop: maxUID}}, mailstore.FieldFlags, 100, &p); err != nil || len(p.Rows) != 2 {
+		t.Fatalf("%d messages, %v", len(p.Rows), err)
+	}
+	for _, r := range p.Rows {
+		if r.ModSeq <= told.ModSeq {
+			t.Errorf("message %d has modseq %d, %d was told", r.UID, r.ModSeq, told.ModSeq)
+		}
+	}
 	// The copy goes its own way: cursors from before hold, later ones do not.
 	add(t, copied, inbox, mail(51, 1000))
 	if events, _, err := copied.ReadFeed(t.Context(), cursor, 10); err != nil || len(events) != 1 || events[0].Account != a {
