@@ -26,9 +26,15 @@ import (
 // addresses of its own, and returns when all have streams to all.
 func startCluster(t *testing.T, size int, repair string) []*node.Node {
 	t.Helper()
-	return startNodes(t, size, repair, node.Settings{"store": {"kind": "postgres", "postgres": map[string]any{
+	return startNodes(t, size, repair, onPostgres(t))
+}
+
+// onPostgres describes a store in a throw-away PostgreSQL.
+func onPostgres(t *testing.T) node.Settings {
+	t.Helper()
+	return node.Settings{"store": {"kind": "postgres", "postgres": map[string]any{
 		"dsn": startPostgres(t).URL("postgres"), "connections": 4, "blobs": filepath.Join(t.TempDir(), "blobs"),
-	}}})
+	}}}
 }
 
 // startNodes is startCluster with a store that the settings describe.
@@ -120,10 +126,17 @@ func uidsOf(t *testing.T, c *imapclient.Client) []imap.UID {
 
 // TestCluster: what clients do on two nodes, a client that idles on the third
 // is told, with the right numbers (P1, P4). The feed is hardly ever read here: what
-// the nodes tell each other must do.
+// the nodes tell each other must do. In interest mode they tell only what is listened to.
 func TestCluster(t *testing.T) {
+	for _, mode := range []string{"broadcast", "interest"} {
+		t.Run(mode, func(t *testing.T) { cluster(t, mode) })
+	}
+}
+
+func cluster(t *testing.T, mode string) {
 	const soon = 10 * time.Second // a busy machine's notion of it
-	nodes := startCluster(t, 3, "1h")
+	p := plan{repair: "1h", spots: loopback(t, 3), settings: onPostgres(t), cluster: map[string]any{"mode": mode}}
+	nodes := p.start(t)
 	one, three := login(t, nodes[0], nil), login(t, nodes[2], nil)
 	open(t, one, "INBOX")
 	open(t, three, "INBOX")
