@@ -101,6 +101,11 @@ func notify(o *options, ops int) (*run, []*watcher, error) {
 		return nil, nil, err
 	}
 	r.base, r.box = have, max(need, 1)
+	if o.closed && o.op == "append" {
+		if err := writer.cmd("UNSELECT", nil); err != nil {
+			return nil, nil, fmt.Errorf("writer: %w", err)
+		}
+	}
 	if o.op == "store" {
 		if err := writer.cmd(`STORE 1:* -FLAGS.SILENT (\Flagged)`, nil); err != nil {
 			return nil, nil, err

@@ -19,6 +19,7 @@ type options struct {
 	conc    int
 	mailbox string
 	op      string
+	closed  bool // the writer of -op append has no mailbox open
 	every   time.Duration
 	rate    float64 // operations a second of all connections together; 0: as many as there can be
 	dur     time.Duration
@@ -90,6 +91,7 @@ func parseOptions(cmd string, args []string) (*options, error) {
 	case "latency":
 		fill = 100
 		f.StringVar(&o.op, "op", "append", "append, store or expunge")
+		f.BoolVar(&o.closed, "closed", false, "-op append without the mailbox open, as a delivery: the writer is told nothing besides its OK")
 	case "fanout":
 		n, every, grace = 500, time.Second, 10*time.Second
 		o.op = "append"

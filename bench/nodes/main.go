@@ -130,7 +130,7 @@ func latencies(ctx context.Context, o options, w *tabwriter.Writer, load loader)
 // latency is latencies at one rate of other changes, which is for the table.
 func latency(ctx context.Context, o options, w *tabwriter.Writer, load loader, rate int) error {
 	for _, op := range []struct{ name, what string }{{"store", "STORE -> FETCH"}, {"append", "APPEND -> EXISTS"}} {
-		r, err := load(ctx, "latency", "-op", op.name, "-n", "10", "-every", "50ms", "-t", o.t.String(), "-mailbox", op.name, "-user", userPattern)
+		r, err := load(ctx, "latency", "-op", op.name, "-closed", "-n", "10", "-every", "50ms", "-t", o.t.String(), "-mailbox", op.name, "-user", userPattern)
 		if err != nil {
 			return err
 		}
