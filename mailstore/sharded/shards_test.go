@@ -391,6 +391,14 @@ func TestUnendedUsers(t *testing.T) {
 	}
 	_, err = s.AddUser(ctx, mailbox.User{Name: "bob"}, nil)
 	wantKind(t, "added twice", err, mailbox.AlreadyExists)
+	if f := check(t, s); len(f) > 0 {
+		t.Errorf("check: %q", f)
+	}
+	_, err = s.AddUser(ctx, mailbox.User{Name: "carl"}, []mailstore.NewMailbox{{Name: "bad\x01name"}})
+	wantKind(t, "a user with a bad mailbox", err, mailbox.Cannot)
+	if f := check(t, s); len(f) > 0 {
+		t.Errorf("check: %q", f)
+	}
 	if err := s.UpdateUser(ctx, mailbox.User{Name: "bob", Aliases: []string{"robert"}}); err != nil {
 		t.Error(err)
 	}

@@ -189,23 +189,29 @@ func (s *Store) named(op, name string) (*shard, error) {
 	return nil, &mailbox.Error{Kind: mailbox.Unavailable, Op: op, Err: errors.New("shard " + name + " is not in this node's configuration")}
 }
 
-// Ready implements mailstore.Store: it is ready if any shard is, since those who are there can be served.
+// Ready implements mailstore.Store: it is ready as soon as any shard is, since those who are there can be served.
 func (s *Store) Ready(ctx context.Context) error {
-	errs := make([]error, len(s.shards))
+	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
-	for i, sh := range s.shards {
+	defer asking.Wait()
+	defer cancel()
+	answers := make(chan error, len(s.shards))
+	for _, sh := range s.shards {
 		asking.Go(func() {
-			var store *postgres.Store
-			if store, errs[i] = sh.get("ready"); errs[i] == nil {
-				errs[i] = store.Ready(ctx)
+			store, err := sh.get("ready")
+			if err == nil {
+				err = store.Ready(ctx)
 			}
+			answers <- err
 		})
 	}
-	asking.Wait()
-	for _, err := range errs {
+	var errs []error
+	for range s.shards {
+		err := <-answers
 		if err == nil {
 			return nil
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -118,10 +118,18 @@ func (s *Store) AddUser(ctx context.Context, u mailbox.User, boxes []mailstore.N
 	}
 	u.Account = p.Account
 	added, err := store.AddAccount(ctx, u, boxes)
-	if err != nil {
-		if kind := mailbox.KindOf(err); kind != mailbox.AlreadyExists && kind != mailbox.Unknown && kind != mailbox.Unavailable {
+	switch mailbox.KindOf(err) {
+	case mailbox.AlreadyExists: // perhaps all but the confirmation was done before
+		if old, e := store.User(ctx, u.Name); e == nil && old.Account == p.Account {
+			err = errors.Join(err, d.Settle(ctx, p.Account, old.Aliases))
+		}
+	case mailbox.Unknown, mailbox.Unavailable:
+	default:
+		if err != nil {
 			err = errors.Join(err, d.Abandon(ctx, p.Account)) // what was refused leaves nothing behind
 		}
+	}
+	if err != nil {
 		return mailbox.User{}, err
 	}
 	if err := d.Settle(ctx, p.Account, added.Aliases); err != nil {
