@@ -2,7 +2,7 @@ package sharded
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore/postgres"
@@ -128,30 +128,21 @@ func (s *Store) owner(ctx context.Context, op string, box mailbox.ID) (mailbox.A
 
 // askAll asks all shards whose a mailbox is.
 func (s *Store) askAll(ctx context.Context, op string, box mailbox.ID) (mailbox.AccountID, error) {
-	type answer struct {
-		account mailbox.AccountID
-		err     error
+	var found atomic.Pointer[mailbox.AccountID]
+	errs := s.first(ctx, op, func(ctx context.Context, store *postgres.Store) error {
+		account, err := store.Owner(ctx, box)
+		if err == nil {
+			found.Store(&account)
+		}
+		return err
+	})
+	if account := found.Load(); account != nil {
+		return *account, nil
 	}
-	answers := make([]answer, len(s.shards))
-	var asking sync.WaitGroup
-	for i, sh := range s.shards {
-		asking.Go(func() {
-			store, err := sh.get(op)
-			if err == nil {
-				answers[i].account, err = store.Owner(ctx, box)
-			}
-			answers[i].err = err
-		})
-	}
-	asking.Wait()
-	err := error(&mailbox.Error{Kind: mailbox.NonExistent, Op: op, Text: "no such mailbox"})
-	for _, a := range answers {
-		switch {
-		case a.err == nil:
-			return a.account, nil
-		case mailbox.KindOf(a.err) != mailbox.NonExistent:
-			err = a.err // it may be there
+	for _, err := range errs {
+		if mailbox.KindOf(err) != mailbox.NonExistent {
+			return mailbox.AccountID{}, err // it may be there
 		}
 	}
-	return mailbox.AccountID{}, err
+	return mailbox.AccountID{}, &mailbox.Error{Kind: mailbox.NonExistent, Op: op, Text: "no such mailbox"}
 }

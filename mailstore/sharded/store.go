@@ -191,6 +191,12 @@ func (s *Store) named(op, name string) (*shard, error) {
 
 // Ready implements mailstore.Store: it is ready as soon as any shard is, since those who are there can be served.
 func (s *Store) Ready(ctx context.Context) error {
+	return errors.Join(s.first(ctx, "ready", func(ctx context.Context, store *postgres.Store) error { return store.Ready(ctx) })...)
+}
+
+// first asks all shards at a time, and returns nil as soon as one has answered without an error: what hangs is not
+// waited for. Otherwise it returns the errors.
+func (s *Store) first(ctx context.Context, op string, f func(context.Context, *postgres.Store) error) (errs []error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -198,14 +204,13 @@ func (s *Store) Ready(ctx context.Context) error {
 	answers := make(chan error, len(s.shards))
 	for _, sh := range s.shards {
 		asking.Go(func() {
-			store, err := sh.get("ready")
+			store, err := sh.get(op)
 			if err == nil {
-				err = store.Ready(ctx)
+				err = f(ctx, store)
 			}
 			answers <- err
 		})
 	}
-	var errs []error
 	for range s.shards {
 		err := <-answers
 		if err == nil {
@@ -213,7 +218,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // Maintain has all shards do at once what they otherwise do from time to time.
