@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	"msn":       {"mailbox"},
 	"message":   {"mailbox"},
 	"eventbus":  {"mailbox"},
-	"mailstore": {"mailbox", "latency"},
+	"mailstore": {"mailbox", "latency", "imapserver/wire"}, // what is asked of other servers (ADR 0010)
 	"quota":     {"mailbox"},
 	"search":    {"mailbox"},
 	"auth":      {"mailbox"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/starling-mail/starling/imapserver/park"
 	"github.com/starling-mail/starling/imapserver/stream"
+	"github.com/starling-mail/starling/mailstore"
 )
 
 // accept begins a connection on a goroutine of its own: PROXY header and TLS
@@ -52,7 +53,8 @@ func (s *Server) arrive(nc net.Conn, l *ListenerOptions) *conn {
 		nc.Close()
 		return nil
 	}
-	c := &conn{srv: s, listener: l, stream: st, remote: addressOf(st.RemoteAddr()), state: notAuthenticated, began: time.Now()}
+	c := &conn{srv: s, listener: l, stream: st, remote: addressOf(st.RemoteAddr()), state: notAuthenticated, began: time.Now(),
+		traits: mailstore.Traits{Lacks: s.opts.Lacks}}
 	if ok, limit := s.census.enter(c.remote, settings); !ok {
 		c.refuse(limit)
 		return nil

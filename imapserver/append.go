@@ -18,6 +18,9 @@ func (c *conn) append() error {
 	if args.UTF8 && !c.dec.UTF8 {
 		return bad("enable UTF8=ACCEPT first") // RFC 6855 §4
 	}
+	if err := c.offers(mailstore.Binary, args.Message.Binary && !args.UTF8); err != nil {
+		return err
+	}
 	if err := checkFlags(args.Flags); err != nil {
 		return err
 	}
@@ -45,13 +48,15 @@ func (c *conn) append() error {
 	if err != nil {
 		return err
 	}
-	if c.session != nil && c.session.box == box.ID {
+	if c.session != nil && c.session.box == box.ID && done.Change != nil {
 		if err := c.session.view.Reach(c.srv.commands, done.Change.ModSeq); err != nil {
 			return err
 		}
 	}
-	c.reply = func(tag string) {
-		c.enc.AppendUID(tag, done.UIDValidity, done.Change.Added, "APPEND completed")
+	if !c.lacks(mailstore.UIDPlus) {
+		c.reply = func(tag string) {
+			c.enc.AppendUID(tag, done.UIDValidity, done.New(), "APPEND completed")
+		}
 	}
 	return nil
 }

@@ -1,12 +1,14 @@
 package imapserver
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/starling-mail/starling/auth"
+	"github.com/starling-mail/starling/mailstore"
 )
 
 // extension is a set of what a client has asked for with ENABLE, or by using it.
@@ -19,9 +21,30 @@ const (
 	rev2                             // RFC 9051
 )
 
+// offered is what is offered after login, by what it needs.
+var offered = []struct {
+	needs mailstore.Ability
+	caps  []imap.Cap
+}{
+	{0, []imap.Cap{"IDLE", "NAMESPACE", "CHILDREN", "UNSELECT"}},
+	{mailstore.UIDPlus, []imap.Cap{"UIDPLUS"}},
+	{mailstore.Moving, []imap.Cap{"MOVE"}},
+	{0, []imap.Cap{"LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE"}},
+	{mailstore.SpecialUse, []imap.Cap{"CREATE-SPECIAL-USE"}},
+	{mailstore.Sizes, []imap.Cap{"STATUS=SIZE"}},
+	{0, []imap.Cap{"ESEARCH", "SEARCHRES"}},
+	{mailstore.Binary, []imap.Cap{"BINARY"}},
+	{mailstore.ModSeqs, []imap.Cap{"CONDSTORE", "QRESYNC"}},
+	{0, []imap.Cap{"UTF8=ACCEPT"}},
+	{mailstore.QuotaRoots, []imap.Cap{"QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE"}},
+}
+
 // capabilities are what is offered in this state (RFC 9051 §6.1.1).
 func (c *conn) capabilities() []imap.Cap {
 	caps := []imap.Cap{"IMAP4rev1", "IMAP4rev2", "ID", "SASL-IR", "LITERAL+", "ENABLE"}
+	if c.lacks(mailstore.Rev2) {
+		caps = slices.Delete(caps, 1, 2)
+	}
 	if c.state == notAuthenticated {
 		if c.mayStartTLS() {
 			caps = append(caps, "STARTTLS")
@@ -34,13 +57,13 @@ func (c *conn) capabilities() []imap.Cap {
 		}
 		return append(caps, "LOGINDISABLED")
 	}
-	caps = append(caps,
-		"IDLE", "NAMESPACE", "CHILDREN", "UNSELECT", "UIDPLUS", "MOVE",
-		"LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "STATUS=SIZE",
-		"ESEARCH", "SEARCHRES", "BINARY", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT",
-		"QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
-		imap.Cap("APPENDLIMIT="+strconv.FormatInt(c.srv.settings.Load().AppendLimit, 10)))
-	if c.user.Admin {
+	for _, o := range offered {
+		if !c.lacks(o.needs) {
+			caps = append(caps, o.caps...)
+		}
+	}
+	caps = append(caps, imap.Cap("APPENDLIMIT="+strconv.FormatInt(c.srv.settings.Load().AppendLimit, 10)))
+	if c.user.Admin && !c.lacks(mailstore.QuotaRoots) {
 		caps = append(caps, "QUOTASET") // RFC 9208 §4.1.3
 	}
 	if c.mayCompress() {
@@ -68,17 +91,18 @@ func (c *conn) enable() error {
 	var now []string
 	for _, name := range names {
 		var bits extension
+		var needs mailstore.Ability
 		switch name {
 		case "CONDSTORE":
-			bits = condStore
+			bits, needs = condStore, mailstore.ModSeqs
 		case "QRESYNC":
-			bits = qResync | condStore // RFC 7162 §3.2.3
+			bits, needs = qResync|condStore, mailstore.ModSeqs // RFC 7162 §3.2.3
 		case "UTF8=ACCEPT":
 			bits = utf8Accept
 		case "IMAP4REV2":
-			bits, name = rev2, "IMAP4rev2"
+			bits, needs, name = rev2, mailstore.Rev2, "IMAP4rev2"
 		}
-		if bits != 0 {
+		if bits != 0 && !c.lacks(needs) {
 			if bits&condStore != 0 {
 				c.useCondStore()
 			}

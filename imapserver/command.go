@@ -7,6 +7,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/starling-mail/starling/imapserver/wire"
+	"github.com/starling-mail/starling/mailstore"
 )
 
 // A command says where a command may be used and what does it.
@@ -15,6 +16,8 @@ type command struct {
 	// numbers marks commands at whose end no EXPUNGE may be told, because a
 	// client may have further commands with sequence numbers under way (RFC 9051 §7.5.1).
 	numbers bool
+	// needs is what the account's mailboxes must be able to do; otherwise the command is unknown.
+	needs mailstore.Ability
 	// run reads the rest of the command and carries it out. It leaves responses in c.enc; nil is
 	// answered with OK, or with what c.reply writes.
 	run func(c *conn) error
@@ -46,15 +49,15 @@ var commands = map[string]command{
 	"STATUS":       {in: loggedIn, run: (*conn).status},
 	"APPEND":       {in: loggedIn, run: (*conn).append},
 	"IDLE":         {in: loggedIn, run: (*conn).beginIdle},
-	"GETQUOTA":     {in: loggedIn, run: (*conn).getQuota},
-	"GETQUOTAROOT": {in: loggedIn, run: (*conn).getQuotaRoot},
-	"SETQUOTA":     {in: loggedIn, run: (*conn).setQuota},
+	"GETQUOTA":     {in: loggedIn, needs: mailstore.QuotaRoots, run: (*conn).getQuota},
+	"GETQUOTAROOT": {in: loggedIn, needs: mailstore.QuotaRoots, run: (*conn).getQuotaRoot},
+	"SETQUOTA":     {in: loggedIn, needs: mailstore.QuotaRoots, run: (*conn).setQuota},
 
 	"CHECK":       {in: selected, run: (*conn).noop}, // RFC 3501 §6.4.1
 	"CLOSE":       {in: selected, run: (*conn).close},
 	"UNSELECT":    {in: selected, run: (*conn).unselectCommand},
 	"EXPUNGE":     {in: selected, run: (*conn).expunge},
-	"UID EXPUNGE": {in: selected, run: (*conn).uidExpunge},
+	"UID EXPUNGE": {in: selected, needs: mailstore.UIDPlus, run: (*conn).uidExpunge},
 	"SEARCH":      {in: selected, numbers: true, run: (*conn).search},
 	"UID SEARCH":  {in: selected, run: (*conn).uidSearch},
 	"FETCH":       {in: selected, numbers: true, run: (*conn).fetch},
@@ -63,8 +66,8 @@ var commands = map[string]command{
 	"UID STORE":   {in: selected, run: (*conn).uidStore},
 	"COPY":        {in: selected, run: (*conn).copy},
 	"UID COPY":    {in: selected, run: (*conn).uidCopy},
-	"MOVE":        {in: selected, run: (*conn).move},
-	"UID MOVE":    {in: selected, run: (*conn).uidMove},
+	"MOVE":        {in: selected, needs: mailstore.Moving, run: (*conn).move},
+	"UID MOVE":    {in: selected, needs: mailstore.Moving, run: (*conn).uidMove},
 }
 
 // next reads and runs one command, of which something has arrived, and counts it.
@@ -89,7 +92,7 @@ func (c *conn) next() error {
 func (c *conn) run(cmd wire.Command) error {
 	spec, ok := commands[cmd.Name]
 	switch {
-	case !ok:
+	case !ok || c.lacks(spec.needs):
 		return c.answer(cmd, bad("unknown command"))
 	case spec.in&c.state == 0:
 		return c.answer(cmd, c.wrongState(spec.in))

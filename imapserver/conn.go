@@ -16,6 +16,7 @@ import (
 	"github.com/starling-mail/starling/imapserver/park"
 	"github.com/starling-mail/starling/imapserver/stream"
 	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
 )
 
 // A conn is one client's connection. Its fields belong to the goroutine that
@@ -32,6 +33,7 @@ type conn struct {
 
 	state   state
 	user    mailbox.User // zero before login
+	traits  mailstore.Traits
 	enabled extension
 	session *session // nil unless selected
 	idle    string   // tag of the IDLE in progress, or empty
@@ -245,6 +247,7 @@ func (c *conn) end(err error) {
 	c.unselect()
 	if c.state != notAuthenticated {
 		c.srv.census.logout(c.user.Account)
+		c.endLogin(c.user.Account)
 	}
 	c.srv.census.leave(c.remote)
 	c.srv.takeBack(c)

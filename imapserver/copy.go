@@ -1,5 +1,7 @@
 package imapserver
 
+import "github.com/starling-mail/starling/mailstore"
+
 func (c *conn) copy() error    { return c.copyMessages(false, false) }
 func (c *conn) uidCopy() error { return c.copyMessages(true, false) }
 func (c *conn) move() error    { return c.copyMessages(false, true) }
@@ -38,19 +40,25 @@ func (c *conn) copyMessages(byUID, move bool) error {
 	if len(done.Source) == 0 {
 		return nil
 	}
-	if to.ID == c.session.box {
+	if to.ID == c.session.box && done.Change != nil {
 		if err := c.session.view.Reach(c.srv.commands, done.Change.ModSeq); err != nil {
 			return err
 		}
 	}
+	copyUID := !c.lacks(mailstore.UIDPlus)
 	if !move {
+		if !copyUID {
+			return nil
+		}
 		c.reply = func(tag string) {
 			c.enc.CopyUID(tag, done.UIDValidity, done.Source, done.Dest, "copied")
 		}
 		return nil
 	}
 	// The EXPUNGEs follow this, and the tagged OK follows them (RFC 9051 §6.4.8).
-	c.enc.CopyUID("", done.UIDValidity, done.Source, done.Dest, "moved")
+	if copyUID {
+		c.enc.CopyUID("", done.UIDValidity, done.Source, done.Dest, "moved")
+	}
 	if err := c.session.view.Reach(c.srv.commands, done.Expunge.ModSeq); err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ func (c *conn) fetchMessages(byUID bool) error {
 		return bad("enable QRESYNC first") // RFC 7162 §3.2.6
 	}
 	items := &args.Items
+	if err := c.offersItems(items); err != nil {
+		return err
+	}
 	items.UID = items.UID || byUID
 	items.ModSeq = items.ModSeq || args.ChangedSince > 0
 	if items.ModSeq {
@@ -198,7 +201,7 @@ func (f *fetcher) markSeen(uids imap.UIDSet) (own mailbox.ModSeq, seen imap.UIDS
 	if done.Change == nil {
 		return 0, nil
 	}
-	f.session.view.Own(done.Change.ModSeq) // told with what was fetched
+	f.session.own(done.Change, uids) // told with what was fetched
 	return done.Change.ModSeq, changedBy(done.Change)
 }
 

@@ -58,8 +58,13 @@ func (c *conn) list() error {
 		c.enc.List(&imap.ListData{Attrs: []imap.MailboxAttr{imap.MailboxAttrNoSelect}, Delim: '/'})
 		return nil
 	}
-	if st := args.Options.ReturnStatus; st != nil && st.HighestModSeq {
-		c.useCondStore()
+	if st := args.Options.ReturnStatus; st != nil {
+		if err := c.offersStatus(st); err != nil {
+			return err
+		}
+		if st.HighestModSeq {
+			c.useCondStore()
+		}
 	}
 	names, err := c.names()
 	if err != nil {

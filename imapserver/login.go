@@ -8,6 +8,7 @@ import (
 
 	"github.com/starling-mail/starling/auth"
 	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
 )
 
 // login is LOGIN (RFC 9051 §6.2.3).
@@ -29,10 +30,12 @@ func (c *conn) logIn(identity, name, password string) error {
 		return loginFailure(err)
 	}
 	if !c.srv.census.login(user.Account, c.srv.settings.Load()) {
+		c.endLogin(user.Account)
 		return no(imap.ResponseCodeLimit, "too many connections for this user")
 	}
 	user.Password, user.Aliases = "", nil // not needed here
 	c.user, c.state, c.began = user, authenticated, time.Now()
+	c.traits = mailstore.TraitsOf(c.srv.opts.Store, user.Account)
 	c.tune()
 	c.reply = func(tag string) {
 		c.enc.Begin(tag, imap.StatusResponseTypeOK)

@@ -4,12 +4,16 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/starling-mail/starling/mailbox"
+	"github.com/starling-mail/starling/mailstore"
 )
 
 // create is CREATE (RFC 9051 §6.3.4, RFC 6154 §3).
 func (c *conn) create() error {
 	args, err := c.dec.Create()
 	if err != nil {
+		return err
+	}
+	if err := c.offers(mailstore.SpecialUse, len(args.SpecialUse) > 0); err != nil {
 		return err
 	}
 	name := mailbox.CanonicalName(args.Mailbox)

@@ -22,6 +22,9 @@ type Options struct {
 	// TLS serves STARTTLS and listeners with ImplicitTLS; nil: there is neither.
 	TLS      *tls.Config
 	Settings Settings
+	// Lacks is what some accounts of the Store lack, so that it cannot be offered before login
+	// (mailstore.Distinguisher); zero: nothing.
+	Lacks mailstore.Ability
 	// ID is what the ID command answers (RFC 2971); empty: NIL.
 	ID  []wire.IDField
 	Log zerolog.Logger

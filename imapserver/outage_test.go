@@ -73,8 +73,17 @@ func TestStoreGoesAway(t *testing.T) {
 // serveMemory serves three messages in alice's INBOX from a store in memory whose calls are disturbed by hook, with a tracker that remembers no
 // flags. It returns a connection.
 func serveMemory(t *testing.T, hook memory.Hook) *imaptest.Conn {
+	store := &foreign{hook: hook, mail: []string{"Subject: x\r\n\r\n", "Subject: x\r\n\r\n", "Subject: x\r\n\r\n"}}
+	conn := serveForeign(t, store, imapserver.DefaultSettings()).Connect()
+	synctest.Wait()
+	conn.Received()
+	return conn
+}
+
+// serveForeign fills store with one in memory that has its mail in alice's INBOX, and serves it.
+func serveForeign(t *testing.T, store *foreign, settings imapserver.Settings) *imaptest.Listener {
 	bus := eventbus.New(eventbus.Options{Log: zerolog.Nop()})
-	store := memory.New(memory.Options{}).Open(memory.Node{Publish: bus.Publish, Hook: hook})
+	store.Store = memory.New(memory.Options{}).Open(memory.Node{Publish: bus.Publish, Hook: store.hook})
 	alice, err := store.AddUser(t.Context(), mailbox.User{Name: "alice"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -83,8 +92,8 @@ func serveMemory(t *testing.T, hook memory.Hook) *imaptest.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
-		draft, err := store.Receive(t.Context(), strings.NewReader("Subject: x\r\n\r\n"), 1<<10)
+	for _, text := range store.mail {
+		draft, err := store.Receive(t.Context(), strings.NewReader(text), 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +103,7 @@ func serveMemory(t *testing.T, hook memory.Hook) *imaptest.Conn {
 		draft.Discard()
 	}
 	trackers := tracker.New(tracker.Options{Store: store, Bus: bus, Budget: 1, Log: zerolog.Nop()})
-	server, err := imapserver.New(imapserver.Options{Store: store, Trackers: trackers, Auth: fakeAuth{store}, Settings: imapserver.DefaultSettings(), Log: zerolog.Nop()})
+	server, err := imapserver.New(imapserver.Options{Store: store, Trackers: trackers, Auth: fakeAuth{store}, Settings: settings, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +124,5 @@ func serveMemory(t *testing.T, hook memory.Hook) *imaptest.Conn {
 			t.Error(err)
 		}
 	})
-	conn := ln.Connect()
-	synctest.Wait()
-	conn.Received()
-	return conn
+	return ln
 }

@@ -17,6 +17,9 @@ func (c *conn) searchMessages(byUID bool) error {
 	save := args.Extended && args.Return.ReturnSave
 	var found found
 	if err == nil {
+		err = c.offers(mailstore.ModSeqs, args.ModSeq)
+	}
+	if err == nil {
 		if args.ModSeq {
 			c.useCondStore()
 		}

@@ -20,6 +20,9 @@ func (c *conn) selectOrExamine(readOnly bool) error {
 	if err != nil {
 		return err
 	}
+	if err := c.offers(mailstore.ModSeqs, args.CondStore || args.QResync != nil); err != nil {
+		return err
+	}
 	if args.QResync != nil && c.enabled&qResync == 0 {
 		return bad("enable QRESYNC first") // RFC 7162 §3.2.5
 	}
@@ -86,6 +89,10 @@ func (c *conn) describe(is tracker.Selected) {
 	}
 	c.enc.NumberCode("", imap.StatusResponseTypeOK, "UIDVALIDITY", uint64(is.UIDValidity), "UIDs valid")
 	c.enc.NumberCode("", imap.StatusResponseTypeOK, "UIDNEXT", uint64(is.UIDNext), "next UID")
+	if c.lacks(mailstore.ModSeqs) {
+		c.untagged(imap.StatusResponseTypeOK, "NOMODSEQ", "no mod-sequences here") // RFC 7162 §3.1.2.2
+		return
+	}
 	c.highestModSeq(is.ModSeq)
 }
 

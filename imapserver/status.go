@@ -12,6 +12,9 @@ func (c *conn) status() error {
 	if err != nil {
 		return err
 	}
+	if err := c.offersStatus(&args.Items); err != nil {
+		return err
+	}
 	if args.Items.HighestModSeq {
 		c.useCondStore() // RFC 7162 §3.1.2
 	}

@@ -23,6 +23,9 @@ func (c *conn) storeFlags(byUID bool) error {
 	if err := c.mayWrite(); err != nil {
 		return err
 	}
+	if err := c.offers(mailstore.ModSeqs, args.Conditional); err != nil {
+		return err
+	}
 	update, err := flagUpdate(&args)
 	if err != nil {
 		return err
@@ -53,11 +56,10 @@ func (c *conn) storeFlags(byUID bool) error {
 			if err := c.session.view.Reach(c.srv.commands, done.Change.ModSeq); err != nil {
 				return failed(err)
 			}
-			c.session.view.Own(done.Change.ModSeq)
-			if own == 0 {
+			if c.session.own(done.Change, chunk) && own == 0 {
 				own = done.Change.ModSeq
 			}
-			changed = changedBy(done.Change)
+			changed = intersect(changedBy(done.Change), chunk)
 		}
 		// New keywords are told before a message that has them.
 		if err := c.tell(false); err != nil {

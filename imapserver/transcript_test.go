@@ -44,6 +44,7 @@ var update = flag.Bool("update", false, "rewrite what the server answers in test
 //	deliver BOX FILE  the message in testdata/FILE does
 //	sleep 30m         time passes
 //	shutdown          the server stops
+//	lacks X Y         accounts' mailboxes lack these of abilities, from the beginning
 //
 // A client connects when it is first named.
 func TestTranscripts(t *testing.T) {
@@ -98,7 +99,7 @@ func (a fakeAuth) LoginAs(ctx context.Context, _ netip.Addr, identity, user, pas
 	return u, err
 }
 
-func newWorld(t *testing.T, dir string, settings imapserver.Settings) *world {
+func newWorld(t *testing.T, dir string, settings imapserver.Settings, lacks mailstore.Ability) *world {
 	bus := eventbus.New(eventbus.Options{Log: zerolog.Nop()})
 	store, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, Publish: bus.Publish, Log: zerolog.Nop(),
 		DefaultQuota: func() mailbox.QuotaLimits { return mailbox.QuotaLimits{Storage: 1 << 20, Messages: 2000} }})
@@ -119,7 +120,10 @@ func newWorld(t *testing.T, dir string, settings imapserver.Settings) *world {
 			w.user = u
 		}
 	}
-	w.server, err = imapserver.New(imapserver.Options{Store: store, Trackers: trackers, Auth: fakeAuth{store}, Settings: settings, Log: zerolog.Nop()})
+	w.server, err = imapserver.New(imapserver.Options{
+		Store: &foreign{Store: store, traits: mailstore.Traits{Lacks: lacks}}, Lacks: lacks,
+		Trackers: trackers, Auth: fakeAuth{store}, Settings: settings, Log: zerolog.Nop(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +153,7 @@ func newWorld(t *testing.T, dir string, settings imapserver.Settings) *world {
 func play(t *testing.T, dir, script string) string {
 	settings := imapserver.DefaultSettings()
 	settings.AppendLimit = 1 << 20
-	w := newWorld(t, dir, settings)
+	w := newWorld(t, dir, settings, lacking(t, script))
 	var out strings.Builder
 	for line := range strings.SplitSeq(strings.TrimSuffix(script, "\n"), "\n") {
 		if len(line) > 1 && line[1] == '>' {
@@ -205,7 +209,7 @@ func (w *world) do(line string) {
 		}
 	}
 	switch words[0] {
-	case "connect", "login", "hangup", "stuck", "read":
+	case "connect", "login", "hangup", "stuck", "read", "lacks":
 	case "sleep":
 		d, err := time.ParseDuration(words[1])
 		if err != nil {

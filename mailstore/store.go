@@ -119,10 +119,22 @@ type Incoming struct {
 	UID imap.UID
 }
 
-// Appended says where messages went: Change.Added holds their UIDs in order.
+// Appended says where messages went.
 type Appended struct {
 	UIDValidity uint32
-	Change      *mailbox.Change
+	// Change holds the new messages in Added, in their order, and may hold what others have done, if UIDs
+	// says which are meant. It is nil where the account lacks UIDPlus and the store does not know.
+	Change *mailbox.Change
+	// UIDs are the new messages in their order. Nil: those that Change has added.
+	UIDs imap.UIDSet
+}
+
+// New returns the UIDs of the new messages, nil if they are not known.
+func (a *Appended) New() imap.UIDSet {
+	if a.UIDs == nil && a.Change != nil {
+		return a.Change.Added
+	}
+	return a.UIDs
 }
 
 // A FlagUpdate is what STORE asks for (RFC 9051 §6.4.6, RFC 7162 §3.1.3).
@@ -135,15 +147,16 @@ type FlagUpdate struct {
 
 // Flagged is the outcome of a FlagUpdate.
 type Flagged struct {
-	// Change holds the messages that got other flags than they had. It is nil
-	// where there was none: then nothing was committed.
+	// Change holds the messages that got other flags than they had, and may hold what others
+	// have done. It is nil where there was none: then nothing was committed.
 	Change *mailbox.Change
 	// Modified are the messages left alone because of UnchangedSince.
 	Modified imap.UIDSet
 }
 
 // Copied is the outcome of Copy and Move: Source and Dest have equally many
-// UIDs, which correspond in order (COPYUID, RFC 4315).
+// UIDs, which correspond in order (COPYUID, RFC 4315). Where the account lacks UIDPlus, Dest may be empty and
+// Change nil although messages were copied.
 type Copied struct {
 	UIDValidity  uint32 // of the destination
 	Source, Dest imap.UIDSet
