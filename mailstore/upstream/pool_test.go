@@ -29,6 +29,7 @@ type farm struct {
 	logins   int
 	open     map[*imaptest.Conn]bool
 	noops    int
+	sick     bool // NOOP is refused
 }
 
 func newFarm() *farm { return &farm{password: "secret", open: map[*imaptest.Conn]bool{}} }
@@ -79,6 +80,10 @@ func (f *farm) hear(nc *imaptest.Conn, s string) {
 		}
 		if command == "NOOP" {
 			f.noops++
+			if f.sick {
+				nc.Send(tag + " NO not well\r\n")
+				continue
+			}
 		}
 		nc.Send(tag + " OK done\r\n")
 	}
@@ -253,6 +258,78 @@ func TestBound(t *testing.T) {
 	})
 }
 
+// TestFreshMakesRoom: a new connection takes the place of one that waits.
+func TestFreshMakesRoom(t *testing.T) {
+	bubble(t, func(o *upstream.Options) { o.MaxConnections = 2 }, func(t *testing.T, f *farm, s *upstream.Server) {
+		a := mustLogin(t, s)
+		defer a.Release()
+		used, waits := get(t, a, upstream.Want{}), get(t, a, upstream.Want{})
+		waits.Release()
+		fresh := get(t, a, upstream.Want{Fresh: true})
+		if open, _ := f.count(); open != 2 || fresh.Used || waits.Err() == nil {
+			t.Errorf("%d connections", open)
+		}
+		used.Release()
+		fresh.Release()
+	})
+}
+
+// TestImpatientAtTheLastMoment: what was given to somebody who leaves is not lost.
+func TestImpatientAtTheLastMoment(t *testing.T) {
+	bubble(t, func(o *upstream.Options) { o.MaxConnections = 1 }, func(t *testing.T, f *farm, s *upstream.Server) {
+		a := mustLogin(t, s)
+		defer a.Release()
+		for range 40 {
+			l := get(t, a, upstream.Want{})
+			ctx, cancel := context.WithCancel(t.Context())
+			got := make(chan *upstream.Lease, 1)
+			go func() {
+				l, _ := a.Get(ctx, upstream.Want{})
+				got <- l
+			}()
+			synctest.Wait()
+			cancel()
+			l.Release()
+			if l := <-got; l != nil {
+				l.Release()
+			}
+		}
+		get(t, a, upstream.Want{}).Release()
+	})
+}
+
+// TestOnlyOneFindsOut whether a server is back; the others are told at once that it is not.
+func TestOnlyOneFindsOut(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, f *farm, s *upstream.Server) {
+		f.set(func() { f.down = true })
+		if _, err := s.Login(t.Context(), "ada", secret); err == nil {
+			t.Fatal("logged in to a server that is down")
+		}
+		time.Sleep(time.Second)
+		f.set(func() { f.down, f.silent = false, true })
+		start := time.Now()
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		atOnce := 0
+		for range 10 {
+			all.Go(func() {
+				if _, err := s.Login(t.Context(), "ada", secret); mailbox.KindOf(err) != mailbox.Unavailable {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if time.Since(start) == 0 {
+					atOnce++
+				}
+			})
+		}
+		all.Wait()
+		if len(f.dials) != 2 || atOnce != 9 {
+			t.Errorf("%d attempts, %d told at once", len(f.dials), atOnce)
+		}
+	})
+}
+
 // TestAffinity: the connection that has the mailbox selected is preferred, then one without.
 func TestAffinity(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, f *farm, s *upstream.Server) {
@@ -331,6 +408,16 @@ func TestDeadOnesAreFound(t *testing.T) {
 			t.Error("a dead connection was lent")
 		} else {
 			l.Release()
+		}
+		f.set(func() { f.sick = true })
+		time.Sleep(time.Minute)
+		if l := get(t, a, upstream.Want{}); l.Used {
+			t.Error("a connection was lent that had failed its check")
+		} else {
+			l.Release()
+		}
+		if open, _ := f.count(); open != 1 {
+			t.Errorf("%d connections after one had failed its check", open)
 		}
 		f.cut() // not long ago
 		runs := 0

@@ -198,4 +198,4 @@ func statusKind(e *conn.StatusError) mailbox.Kind {
 }
 
 // since reports whether t is less than d ago.
-func since(t time.Time, d time.Duration) bool { return d > 0 && time.Since(t) < d }
+func since(t time.Time, d time.Duration) bool { return time.Since(t) < d }
