@@ -117,6 +117,35 @@ func TestOrphans(t *testing.T) {
 	draft.Discard()
 }
 
+// TestDraftElsewhere has one node look for orphans while another has stored a
+// message's bytes and not yet the message, for longer than is usual: it is not collected.
+func TestDraftElsewhere(t *testing.T) {
+	o := Options{URL: database(t), Blobs: blobs(t), OrphanAge: time.Nanosecond, BodyGrace: time.Hour, MaintainEvery: time.Hour}
+	slow, other := open(t, o), open(t, o)
+	_, inbox := addAccount(t, slow, "ada")
+	large := mail(1, 300_000)
+	d := receiveMail(t, slow, large)
+	defer d.Discard()
+	collect := func() {
+		t.Helper()
+		if err := other.collectOrphans(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	collect()
+	if _, err := slow.Append(t.Context(), inbox, []mailstore.Incoming{{Draft: d}}); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, o.URL, `UPDATE dead_blobs SET at = at - interval '2 hours'`) // its grace is over, were it still an orphan
+	collect()
+	if got := body(t, other, inbox, 1); !bytes.Equal(got, large) {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
 // TestMissingBlob says what is wrong where a body is lost.
 func TestMissingBlob(t *testing.T) {
 	s := open(t, Options{})

@@ -244,7 +244,7 @@ func TestCheckOnline(t *testing.T) {
 			}
 		})
 	}
-	for n := 0; n < 5 || changes.Load() < 1500; n++ {
+	for n := 0; n < 5 || changes.Load() < 1000; n++ {
 		if list := check(t, ns.stores[1], true); len(list) > 0 {
 			t.Errorf("%d findings, such as %+v", len(list), list[0])
 		}
