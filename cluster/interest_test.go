@@ -217,7 +217,7 @@ func TestAnnounced(t *testing.T) {
 		if closed(third) {
 			t.Error("not waited for")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if !closed(third) || len(i.waiting) != 0 {
 			t.Error("waited for too long")
 		}
