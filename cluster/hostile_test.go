@@ -333,7 +333,7 @@ func TestHostileAnnouncements(t *testing.T) {
 	if l := victim.DeadLetters(); len(l) != min(bad, maxLetters) || l[0].From != "evil" {
 		t.Errorf("%d dead letters", len(l))
 	}
-	for n := range 3 * maxLog { // parts without end
+	for n := range 5000 { // parts without end
 		send((&announcement{number: uint64(n), whole: true, more: true, toggles: []toggle{newToggle(uint32(n), true)}}).append(nil))
 	}
 	send(whole.append(nil))
