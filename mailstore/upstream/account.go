@@ -41,9 +41,12 @@ type waiter struct{ give chan *parked }
 
 // A Want says what a connection is wanted for.
 type Want struct {
-	// Mailbox and ReadOnly: one that has selected this is preferred. The name may be empty.
-	Mailbox  string
-	ReadOnly bool
+	// One that has selected this is preferred. The name may be empty. UIDValidity, if not 0, tells
+	// the mailbox from another one that had the name before; who does not know it has to select
+	// it anew.
+	Mailbox     string
+	UIDValidity uint32
+	ReadOnly    bool
 	// Watch wants one of its own, to wait for news: it does not count among those for
 	// work, and is closed when it comes back.
 	Watch bool
@@ -205,7 +208,7 @@ func (a *Account) best(w Want) int {
 	free := -1
 	for i, p := range a.idle {
 		switch s := p.c.Selected(); {
-		case w.Mailbox != "" && s.Name == w.Mailbox && s.ReadOnly == w.ReadOnly:
+		case w.Mailbox != "" && s.Name == w.Mailbox && s.ReadOnly == w.ReadOnly && (w.UIDValidity == 0 || s.UIDValidity == w.UIDValidity):
 			return i
 		case s.Name == "" && free < 0:
 			free = i

@@ -85,6 +85,9 @@ func (f *farm) hear(nc *imaptest.Conn, s string) {
 				continue
 			}
 		}
+		if strings.HasPrefix(command, "EXAMINE") {
+			nc.Send("* OK [UIDVALIDITY 7] valid\r\n")
+		}
 		nc.Send(tag + " OK done\r\n")
 	}
 }
@@ -353,7 +356,8 @@ func TestAffinity(t *testing.T) {
 			got  *conn.Conn
 		}{
 			{upstream.Want{Mailbox: "b", ReadOnly: true}, leases[1].Conn},
-			{upstream.Want{Mailbox: "a", ReadOnly: true}, leases[0].Conn},
+			{upstream.Want{Mailbox: "a", ReadOnly: true, UIDValidity: 7}, leases[0].Conn},
+			{upstream.Want{Mailbox: "a", ReadOnly: true, UIDValidity: 8}, leases[2].Conn}, // renamed, and made again
 			{upstream.Want{Mailbox: "c"}, leases[2].Conn},
 			{upstream.Want{}, leases[2].Conn},
 			{upstream.Want{Mailbox: "a"}, leases[2].Conn}, // read only is another thing

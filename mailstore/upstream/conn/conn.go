@@ -130,7 +130,8 @@ func (c *Conn) begin(ctx context.Context) (finish func(error) error, err error) 
 // Do sends commands in one write and waits for all replies. The error is that of the first
 // command that failed, or why the connection ended. Commands after one that failed are run by
 // the server all the same: behind a Select that may fail, send only what does no harm when no
-// mailbox is selected.
+// mailbox is selected. Nothing is read while commands are written, literals that must wait apart: they
+// should be a few, not thousands.
 //
 // Each command has its own outcome in Reply.Err.
 func (c *Conn) Do(ctx context.Context, cmds ...Command) error {

@@ -275,6 +275,9 @@ func TestCutAnywhere(t *testing.T) {
 		defer c.Close()
 		s := conn.Search{Key: wire.SearchAnd{}}
 		if err := c.Do(t.Context(), &s); err != nil {
+			if s.Err == nil {
+				t.Errorf("half a reply was taken for OK: %v", err)
+			}
 			return 0, 0, err
 		}
 		m := c.Fetch(t.Context(), conn.Fetch{UIDs: uids(7, 7), Items: "BODY[]"})
@@ -286,7 +289,9 @@ func TestCutAnywhere(t *testing.T) {
 				}
 			}
 		}
-		err = m.Close()
+		if err = m.Close(); err != nil && m.Err == nil {
+			t.Errorf("half a reply was taken for OK: %v", err)
+		}
 		return len(s.UIDs), octets, err
 	}
 	for i := 0; i <= len(greeting)+len(search)+len(fetch); i++ {

@@ -76,6 +76,12 @@ func (c *Conn) tagged() arrival {
 	kind := r.keyword()
 	s := r.status(kind)
 	p := c.pending[i]
+	if r.err == nil {
+		c.coded(&s, p.cmd) // of NO too: MODIFIED (RFC 7162 §3.1.3)
+	}
+	if r.err != nil {
+		return tagged // half a reply is none
+	}
 	switch kind {
 	case "OK":
 		p.cmd.reply().ok(&s)
@@ -85,11 +91,8 @@ func (c *Conn) tagged() arrival {
 		r.syntax("command ends with neither OK nor NO nor BAD")
 		return tagged
 	}
-	if r.err == nil {
-		c.coded(&s, p.cmd) // of NO too: MODIFIED (RFC 7162 §3.1.3)
-	}
 	p.done = true
-	if e, ok := p.cmd.(ender); ok && r.err == nil {
+	if e, ok := p.cmd.(ender); ok {
 		e.ended(c)
 	}
 	return tagged
