@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/starling-mail/starling/eventbus"
 	"github.com/starling-mail/starling/imapserver"
 	"github.com/starling-mail/starling/imapserver/imaptest"
 	"github.com/starling-mail/starling/mailbox"
@@ -20,6 +21,8 @@ type foreign struct {
 	traits mailstore.Traits
 	hook   memory.Hook // for serveForeign
 	mail   []string
+	world  *memory.World // from serveForeign
+	bus    *eventbus.Bus
 
 	mu    sync.Mutex
 	ended []mailbox.AccountID // logins

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/emersion/go-imap/v2"
 	"github.com/rs/zerolog"
 
 	"github.com/starling-mail/starling/eventbus"
@@ -41,7 +42,7 @@ func TestStoreGoesAway(t *testing.T) {
 					}
 					return nil
 				}
-				conn := serveMemory(t, hook)
+				conn, _ := serveMemory(t, hook)
 				do := func(command string) string {
 					conn.Send(". " + command + "\r\n")
 					synctest.Wait()
@@ -70,20 +71,78 @@ func TestStoreGoesAway(t *testing.T) {
 	}
 }
 
+// TestHalfOfAChange shows what a client with QRESYNC is told when flags change while they are read to be told: it must not take
+// HIGHESTMODSEQ from a message that it was told of, as long as others of the same Change are not told (RFC 7162 §6).
+func TestHalfOfAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var meanwhile func()
+		conn, store := serveMemory(t, func(_ context.Context, step memory.Step, op string) error {
+			if f := meanwhile; f != nil && op == "Page" && step == memory.Before {
+				meanwhile = nil
+				f()
+			}
+			return nil
+		})
+		do := func(command string) string {
+			conn.Send(". " + command + "\r\n")
+			synctest.Wait()
+			return conn.Received()
+		}
+		do("LOGIN alice secret")
+		do("ENABLE QRESYNC")
+		do("SELECT INBOX")
+		other := store.world.Open(memory.Node{})
+		alice, err := other.User(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		inbox, err := other.Lookup(t.Context(), alice.Account, "INBOX")
+		if err != nil {
+			t.Fatal(err)
+		}
+		flag := func(first, last imap.UID, f mailbox.SystemFlags) *mailbox.Change {
+			done, err := other.UpdateFlags(t.Context(), inbox.ID, imap.UIDSet{{Start: first, Stop: last}},
+				mailstore.FlagUpdate{Op: imap.StoreFlagsAdd, Flags: mailbox.Flags{System: f}})
+			if err != nil {
+				t.Error(err)
+			}
+			return done.Change
+		}
+		// Of this one only a hint comes, so that its flags have to be read.
+		hint := *flag(2, 2, mailbox.Flagged)
+		store.bus.Publish([]mailbox.Event{mailbox.ChangeEvent(&mailbox.Change{
+			Mailbox: hint.Mailbox, Account: hint.Account, Line: hint.Line, ModSeq: hint.ModSeq, Truncated: true,
+		})})
+		synctest.Wait()
+		meanwhile = func() { store.bus.Publish([]mailbox.Event{mailbox.ChangeEvent(flag(1, 2, mailbox.Seen))}) }
+		answer := do("NOOP")
+		if !strings.Contains(answer, "* 2 FETCH (UID 2 FLAGS (\\Flagged \\Seen \\Recent) MODSEQ (6))") || strings.Contains(answer, "UID 1") {
+			t.Fatalf("not what is to be tested: %q", answer)
+		}
+		if !strings.Contains(answer, "* OK [HIGHESTMODSEQ 5]") {
+			t.Errorf("the client may believe that it has everything up to 6: %q", answer)
+		}
+		if answer = do("NOOP"); !strings.Contains(answer, "* 1 FETCH (UID 1 FLAGS (\\Seen \\Recent) MODSEQ (6))") {
+			t.Errorf("not told: %q", answer)
+		}
+	})
+}
+
 // serveMemory serves three messages in alice's INBOX from a store in memory whose calls are disturbed by hook, with a tracker that remembers no
-// flags. It returns a connection.
-func serveMemory(t *testing.T, hook memory.Hook) *imaptest.Conn {
+// flags. It returns a connection, and what is behind.
+func serveMemory(t *testing.T, hook memory.Hook) (*imaptest.Conn, *foreign) {
 	store := &foreign{hook: hook, mail: []string{"Subject: x\r\n\r\n", "Subject: x\r\n\r\n", "Subject: x\r\n\r\n"}}
 	conn := serveForeign(t, store, imapserver.DefaultSettings()).Connect()
 	synctest.Wait()
 	conn.Received()
-	return conn
+	return conn, store
 }
 
 // serveForeign fills store with one in memory that has its mail in alice's INBOX, and serves it.
 func serveForeign(t *testing.T, store *foreign, settings imapserver.Settings) *imaptest.Listener {
-	bus := eventbus.New(eventbus.Options{Log: zerolog.Nop()})
-	store.Store = memory.New(memory.Options{}).Open(memory.Node{Publish: bus.Publish, Hook: store.hook})
+	bus, world := eventbus.New(eventbus.Options{Log: zerolog.Nop()}), memory.New(memory.Options{})
+	store.bus, store.world = bus, world
+	store.Store = world.Open(memory.Node{Publish: bus.Publish, Hook: store.hook})
 	alice, err := store.AddUser(t.Context(), mailbox.User{Name: "alice"}, nil)
 	if err != nil {
 		t.Fatal(err)

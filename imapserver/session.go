@@ -82,14 +82,13 @@ func (c *conn) tell(expunges bool) error {
 	if u.More && c.idle != "" {
 		c.spot.Wake() // the rest in the next round, so that the client is heard between
 	}
-	if !expunges {
-		c.holdBack()
-	}
+	c.holdBack()
 	return nil
 }
 
 // holdBack keeps a client from asking later for what is new since the highest mod-sequence
-// that it has seen, where it would miss what is withheld now (RFC 7162 §3.2).
+// that it has seen, where it would miss what is withheld now (RFC 7162 §3.2), or what came while
+// flags were read: one message's may have been told already, and another's of the same Change not.
 func (c *conn) holdBack() {
 	if c.enabled&condStore == 0 {
 		return
