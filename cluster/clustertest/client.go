@@ -347,7 +347,7 @@ func (c *client) open(b *box) {
 		p.Complain, p.Gone, p.Fetched = c.complain, c.gone, c.fetched
 		c.pictures[b.name] = p
 	}
-	if c.rnd.IntN(3) == 0 {
+	if c.rnd.IntN(3) == 0 || c.sim.plan.calm && c.sim.plan.interest {
 		c.sim.race(c.rnd, b)
 	}
 	before := p.Picture
@@ -487,8 +487,11 @@ func (c *client) fetched(line string, uid imap.UID, flags *string, modseq uint64
 		c.complain(line, "there never was such a message")
 		return
 	}
-	if flags == nil && modseq == 0 {
+	switch {
+	case flags == nil && modseq == 0:
 		return
+	case flags == nil: // the client has changed them in silence, maybe without knowing which message that was
+		delete(p.Flags, uid)
 	}
 	last := p.told[uid]
 	for i, v := range m.versions {

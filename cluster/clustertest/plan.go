@@ -37,7 +37,7 @@ func newPlan(seed uint64) *plan {
 	r := newRandom(seed, "plan")
 	p := &plan{
 		seed:           seed,
-		calm:           r.IntN(8) == 0,
+		calm:           r.IntN(6) == 0,
 		nodes:          pick(r, 3, 3, 3, 5, 5, 9),
 		lanes:          pick(r, cluster.Streams, cluster.Broadcasts, cluster.Streams|cluster.Broadcasts, cluster.Streams|cluster.Broadcasts),
 		codecs:         pick(r, []codec.Codec{codec.MessagePack}, []codec.Codec{codec.JSON}, []codec.Codec{codec.MessagePack, codec.JSON}),
@@ -78,6 +78,9 @@ func (p *plan) settling() time.Duration {
 	if !p.calm {
 		return p.repairInterval
 	}
-	hops := 4 * p.gossipEvery // gossip reaches nine nodes in so many rounds, nearly always
-	return hops*3 + 10*p.quality.MaxDelay + 30*p.latency + 200*time.Millisecond
+	wait := 10*p.quality.MaxDelay + 30*p.latency + 250*time.Millisecond
+	if p.lanes == cluster.Broadcasts {
+		wait += 12 * p.gossipEvery // nearly always enough for nine nodes
+	}
+	return wait
 }

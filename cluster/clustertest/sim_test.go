@@ -11,6 +11,8 @@ import (
 var (
 	seeds = flag.Int("seeds", 0, "how many seeds to run; 0: as many as an ordinary test run has")
 	first = flag.Uint64("first", 1, "the first of them")
+
+	failures = flag.Int("failures", 3, "stop after so many that fail")
 )
 
 func TestMain(m *testing.M) {
@@ -44,7 +46,7 @@ func TestSeeds(t *testing.T) {
 		count = 1000
 	}
 	failed := 0
-	for seed := *first; seed < *first+uint64(count) && failed < 3; seed++ {
+	for seed := *first; seed < *first+uint64(count) && failed < *failures; seed++ {
 		r := Run(t, seed, false)
 		if len(r.Failures) == 0 {
 			continue
