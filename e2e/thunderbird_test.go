@@ -17,6 +17,7 @@ func steps(addr string) []string {
 
 func TestThunderbird(t *testing.T) {
 	need(t, "python3", "thunderbird")
+	t.Parallel() // Thunderbird waits most of the time
 	n := startNode(t, nil)
 	for name, addr := range map[string]string{"plain": n.IMAP, "starttls": n.IMAP, "tls": n.IMAPS} {
 		t.Run(name, func(t *testing.T) {
