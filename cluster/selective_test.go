@@ -191,7 +191,7 @@ func TestCutSendsEverything(t *testing.T) {
 	feed := new(memoryFeed)
 	all := startAll(t, 2, 10_000, func(_ int, o *Options) { o.Interest, o.Feed, o.RepairInterval = true, feed, 200*time.Millisecond })
 	awaitSelective(t, all...)
-	for range 10 {
+	for range 3 {
 		all[1].cut()
 		id := mailbox.NewID()
 		w := watch(t, all[1].bus, id)
