@@ -45,7 +45,7 @@ var layers = map[string][]string{
 	"mailstore/incoming": {"mailbox", "mailstore", "message", "blob"}, // what back ends take in alike
 	"mailstore/sqlite":   {"mailbox", "mailstore", "message", "blob", "mailstore/incoming", "blob/fs"},
 	"mailstore/postgres": {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},
-	"mailstore/upstream": {"mailbox", "mailstore", "message", "blob", "imapserver/wire"}, // names and search keys on the wire (ADR 0006)
+	"mailstore/upstream": {"mailbox", "mailstore", "message", "blob", "imapserver/wire", "imapserver/stream"}, // names and search keys on the wire, DEFLATE (ADR 0006)
 	// Several databases of the back end postgres as one store (ADR 0007).
 	"mailstore/sharded": {"mailbox", "mailstore", "blob", "mailstore/incoming", "mailstore/postgres"},
 

@@ -34,9 +34,13 @@ func NewDeflate(level int) (*Deflate, error) {
 	return d, nil
 }
 
-// write compresses p and writes it to c. While it waits for the client it holds a
-// piece of output, not a compressor.
-func (d *Deflate) write(c *Conn, p []byte) (int, error) {
+// write compresses p and writes it to c.
+func (d *Deflate) write(c *Conn, p []byte) (int, error) { return d.Compress(c.write, p) }
+
+// Compress compresses p and hands it to write in pieces, each flushed, so that the other side can read
+// all of p. It returns how much of p has been written. While it is in write it holds a piece of
+// output, not a compressor.
+func (d *Deflate) Compress(write func([]byte) (int, error), p []byte) (int, error) {
 	out := d.outputs.Get().(*bytes.Buffer)
 	defer d.outputs.Put(out)
 	written := 0
@@ -46,7 +50,7 @@ func (d *Deflate) write(c *Conn, p []byte) (int, error) {
 		if err := d.compress(out, piece); err != nil {
 			return written, err
 		}
-		if _, err := c.write(out.Bytes()); err != nil {
+		if _, err := write(out.Bytes()); err != nil {
 			return written, err
 		}
 		written += len(piece)

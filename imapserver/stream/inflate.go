@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-var errDeflate = errors.New("stream: client sent data that is not DEFLATE")
+var errDeflate = errors.New("stream: data is not DEFLATE")
 
 const (
 	// inflateSize is how much is read for uncompressing at once. It is small because
@@ -41,6 +41,10 @@ type inflater struct {
 	window  [windowSize]byte
 	in      [inflateSize]byte
 }
+
+// NewInflater returns a reader that uncompresses what r gives (RFC 1951), and hands every byte over as
+// soon as it can be known. Its errors stay. It keeps 34 KiB.
+func NewInflater(r io.Reader) io.Reader { return newInflater(r) }
 
 func newInflater(r io.Reader) *inflater {
 	return &inflater{below: r, step: (*inflater).block}

@@ -3,7 +3,7 @@ package conn
 import (
 	"context"
 	"errors"
-	"net"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -19,8 +19,8 @@ type Conn struct {
 	Updates func(Update)
 
 	dialer *Dialer
-	socket *socket  // deadlines, and what Close closes
-	top    net.Conn // socket, or TLS on it
+	socket *socket   // deadlines, and what Close closes
+	top    io.Writer // socket, TLS on it, or DEFLATE on top
 	r      reader
 	w      writer
 

@@ -7,6 +7,8 @@ import (
 	"net"
 
 	"github.com/emersion/go-imap/v2"
+
+	"github.com/starling-mail/starling/imapserver/stream"
 )
 
 // A Security says how a connection is protected.
@@ -29,6 +31,8 @@ type Dialer struct {
 	TLS      *tls.Config
 	Limits   Limits
 	Timeouts Timeouts
+	// Deflate compresses for Conn.Compress, which needs it.
+	Deflate *stream.Deflate
 	// Connect makes the network connection in the place of a net.Dialer.
 	Connect func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -44,7 +48,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	}
 	c := &Conn{dialer: d, socket: &socket{Conn: nc, write: d.Timeouts.Write, wait: d.Timeouts.Response}}
 	c.top = c.socket
-	c.r = reader{src: c.top, pool: &d.buffers, limits: &d.Limits}
+	c.r = reader{src: c.socket, pool: &d.buffers, limits: &d.Limits}
 	c.w.c = c
 	finish, err := c.begin(ctx)
 	if err != nil {

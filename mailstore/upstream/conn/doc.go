@@ -4,8 +4,8 @@
 // It follows RFC 9051 and RFC 3501 and knows what mailstore/upstream uses of the
 // extensions: CONDSTORE and QRESYNC, UIDPLUS, MOVE, LIST-EXTENDED with LIST-STATUS and
 // SPECIAL-USE, ESEARCH, IDLE, QUOTA, NAMESPACE, ID, ENABLE, UTF8=ACCEPT, LITERAL+ and
-// LITERAL- and MULTIAPPEND. Whether the server has one is asked with [Conn.Caps]; nothing is
-// emulated here.
+// LITERAL-, MULTIAPPEND and COMPRESS=DEFLATE. Whether the server has one is asked with
+// [Conn.Caps]; nothing is emulated here.
 //
 // # Commands
 //

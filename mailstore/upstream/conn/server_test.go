@@ -24,6 +24,7 @@ import (
 	"github.com/starling-mail/starling/e2e/testhost"
 	"github.com/starling-mail/starling/eventbus"
 	"github.com/starling-mail/starling/imapserver"
+	"github.com/starling-mail/starling/imapserver/stream"
 	"github.com/starling-mail/starling/imapserver/wire"
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore/memory"
@@ -419,6 +420,50 @@ func TestWrongPassword(t *testing.T) {
 			t.Errorf("%v", e)
 		}
 	})
+}
+
+// TestCompressed: a session with compression, in which nothing waits for anything that has been sent.
+func TestCompressed(t *testing.T) {
+	d := starling(t)
+	var err error
+	if d.Deflate, err = stream.NewDeflate(6); err != nil {
+		t.Fatal(err)
+	}
+	c := login(t, d)
+	if err := c.Compress(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := messages()
+	for _, m := range appended(list) {
+		do(t, c, &conn.Append{Mailbox: "INBOX", Messages: []conn.Message{m}})
+	}
+	do(t, c, &conn.Select{Mailbox: "INBOX"})
+	m := c.Fetch(t.Context(), conn.Fetch{UIDs: uids(1, 0), Items: "BODY[]"})
+	n := 0
+	for ; m.Next(); n++ {
+		for i := m.Item(); i != nil; i = m.Item() {
+			if i.Body == nil {
+				continue
+			}
+			if b, err := io.ReadAll(i.Body); err != nil || string(b) != list[n] {
+				t.Errorf("message %d: %v, %.100q", n, err, b)
+			}
+		}
+	}
+	if err := m.Close(); err != nil || n != len(list) {
+		t.Errorf("%d messages, %v", n, err)
+	}
+	until, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := c.Idle(t.Context(), until); err != nil {
+		t.Error(err)
+	}
+	if _, ok := c.Compress(t.Context()).(*conn.StatusError); !ok {
+		t.Error("compressed twice")
+	}
+	if err := c.Logout(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestIdleTells: what another connection does is told in IDLE, where there is any.
