@@ -9,6 +9,7 @@ import (
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
 	"github.com/starling-mail/starling/message"
+	"github.com/starling-mail/starling/tracker"
 )
 
 func (c *conn) fetch() error    { return c.fetchMessages(false) }
@@ -42,14 +43,17 @@ func (c *conn) fetchMessages(byUID bool) error {
 			return err
 		}
 	}
-	f := fetcher{conn: c, items: items, since: since, fields: fieldsFor(items)}
+	f := fetcher{conn: c, items: items, since: since, fields: fieldsFor(items), unchanging: unchanging(items)}
 	for chunk := range chunks(uids, pageSize) {
 		if c.srv.closing.Err() != nil {
 			return errClosing
 		}
-		if f.fields == mailstore.FieldFlags {
+		switch {
+		case f.unchanging == 0:
 			err = f.cached(chunk)
-		} else {
+		case c.traits.Relay != nil:
+			err = f.relayed(chunk)
+		default:
 			err = f.stored(chunk)
 		}
 		if err != nil {
@@ -112,8 +116,10 @@ type fetcher struct {
 	items  *wire.FetchItems
 	since  mailbox.ModSeq
 	fields mailstore.Fields
-	missed bool  // a message went while the command ran
-	failed error // why a message could not be fetched, nil if all could
+	// unchanging is how many items are asked for that never change.
+	unchanging int
+	missed     bool  // a message went while the command ran
+	failed     error // why a message could not be fetched, nil if all could
 
 	failures int
 }
@@ -233,16 +239,7 @@ func (f *fetcher) message(n uint32, r *mailstore.Row, nowSeen bool) error {
 	if sections != nil {
 		defer sections.Close()
 	}
-	enc.FetchBegin(n)
-	if items.UID || nowSeen && f.tellsUID() {
-		enc.FetchUID(r.UID)
-	}
-	if items.Flags || nowSeen {
-		f.writeFlagList(r.UID, r.Flags)
-	}
-	if items.ModSeq || nowSeen && f.enabled&condStore != 0 {
-		enc.FetchModSeq(uint64(r.ModSeq))
-	}
+	f.begin(&tracker.FlagRow{Number: n, UID: r.UID, Flags: r.Flags, ModSeq: r.ModSeq}, nowSeen)
 	if items.InternalDate {
 		enc.FetchInternalDate(r.Received)
 	}
@@ -280,6 +277,21 @@ func (f *fetcher) message(n uint32, r *mailstore.Row, nowSeen bool) error {
 	}
 	enc.FetchEnd()
 	return nil
+}
+
+// begin begins the response for a message with what may change of it. nowSeen says that the command has
+// set \Seen, which is told without being asked for.
+func (f *fetcher) begin(r *tracker.FlagRow, nowSeen bool) {
+	f.enc.FetchBegin(r.Number)
+	if f.items.UID || nowSeen && f.tellsUID() {
+		f.enc.FetchUID(r.UID)
+	}
+	if f.items.Flags || nowSeen {
+		f.writeFlagList(r.UID, r.Flags)
+	}
+	if f.items.ModSeq || nowSeen && f.enabled&condStore != 0 {
+		f.enc.FetchModSeq(uint64(r.ModSeq))
+	}
 }
 
 // count returns how many UIDs are in a static set.

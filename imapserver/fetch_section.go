@@ -189,7 +189,7 @@ func (w *sectionWriter) write() error {
 			w.enc.FetchBinarySize(p.section, p.size)
 		default:
 			w.enc.FetchSectionLiteral(p.section, p.size, p.binary)
-			if err := w.copy(p); err != nil {
+			if err := w.copyLiteral(p.data, p.size, p.noNUL); err != nil {
 				return err
 			}
 		}
@@ -197,23 +197,23 @@ func (w *sectionWriter) write() error {
 	return nil
 }
 
-// copy copies a piece, by way of the write buffer. Once its literal is announced there
-// is no way to take it back: on an error the connection ends.
-func (w *sectionWriter) copy(p *piece) error {
-	for left := p.size; left > 0; {
-		if err := w.flushFull(); err != nil {
+// copyLiteral copies size octets of data, by way of the write buffer, without NUL if so asked. Once their literal is
+// announced there is no way to take it back: on an error the connection ends.
+func (c *conn) copyLiteral(data io.Reader, size int64, noNUL bool) error {
+	for left := size; left > 0; {
+		if err := c.flushFull(); err != nil {
 			return err
 		}
 		n := int(min(left, writeBuffer))
-		start := len(w.enc.Buf)
-		w.enc.Buf = append(w.enc.Buf, make([]byte, n)...)
-		chunk := w.enc.Buf[start:]
-		if _, err := io.ReadFull(p.data, chunk); err != nil {
-			w.enc.Buf = w.enc.Buf[:start]
-			w.log(w.srv.opts.Log.Error()).Err(err).Msg("message cannot be read to its end")
+		start := len(c.enc.Buf)
+		c.enc.Buf = append(c.enc.Buf, make([]byte, n)...)
+		chunk := c.enc.Buf[start:]
+		if _, err := io.ReadFull(data, chunk); err != nil {
+			c.enc.Buf = c.enc.Buf[:start]
+			c.log(c.srv.opts.Log.Error()).Err(err).Msg("message cannot be read to its end")
 			return &clientError{fmt.Errorf("message cut short: %w", err)}
 		}
-		if p.noNUL {
+		if noNUL {
 			// CHAR8 has no NUL (RFC 9051 §9); BINARY gives the bytes as they are.
 			for i := bytes.IndexByte(chunk, 0); i >= 0; i = bytes.IndexByte(chunk, 0) {
 				chunk[i] = 0x80

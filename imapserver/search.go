@@ -45,9 +45,9 @@ type found struct {
 }
 
 // find evaluates a search over the messages that the client knows and that are still
-// there: first by what is at hand, then, for what is left, from the store.
+// there: first by what is at hand, then, for what is left, from the store or by its Searcher.
 func (c *conn) find(key wire.SearchAnd) (found, error) {
-	s := &search{conn: c}
+	s := &search{conn: c, searcher: c.traits.Searcher}
 	quick, slow, err := s.compile(key)
 	if err != nil {
 		return found{}, err
@@ -59,6 +59,7 @@ func (c *conn) find(key wire.SearchAnd) (found, error) {
 		}
 	}
 	var result found
+	var remain imap.UIDSet // for the Searcher, all at once
 	for chunk := range chunks(c.session.view.ResolveUIDs(candidates).UIDs, pageSize) {
 		if c.srv.closing.Err() != nil {
 			return found{}, errClosing
@@ -81,10 +82,18 @@ func (c *conn) find(key wire.SearchAnd) (found, error) {
 				left.AddNum(rows[i].UID)
 			}
 		}
-		if len(left) == 0 {
-			continue
+		switch {
+		case len(left) == 0:
+		case s.searcher != nil:
+			remain.AddSet(left)
+		default:
+			if err := c.findStored(s, slow, left, &result); err != nil {
+				return found{}, err
+			}
 		}
-		if err := c.findStored(s, slow, left, &result); err != nil {
+	}
+	if len(remain) > 0 {
+		if err := c.findAsked(s, slow, remain, &result); err != nil {
 			return found{}, err
 		}
 	}

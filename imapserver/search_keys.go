@@ -42,6 +42,9 @@ type search struct {
 	*conn
 	fields mailstore.Fields // of the rows that are needed
 	texts  int
+
+	searcher mailstore.Searcher // nil: messages are read
+	asked    []*asked           // what it has to be asked
 }
 
 // A candidate is a message that may match. Either FlagRow or row is set; what lies
@@ -110,6 +113,9 @@ func (m *candidate) close() {
 // rest, nil if there is none.
 func (s *search) compile(keys wire.SearchAnd) (quick all, slow matcher, err error) {
 	var cheap, costly all
+	if s.searcher != nil {
+		keys = together(keys)
+	}
 	for _, k := range keys {
 		m, err := s.matcher(k)
 		if err != nil {
@@ -129,6 +135,9 @@ func (s *search) compile(keys wire.SearchAnd) (quick all, slow matcher, err erro
 
 // matcher compiles one key.
 func (s *search) matcher(key wire.SearchKey) (matcher, error) {
+	if s.searcher != nil && unchangingKey(key) {
+		return s.ask(key)
+	}
 	switch k := key.(type) {
 	case wire.SearchAnd:
 		list, err := s.matchers(k)

@@ -23,7 +23,7 @@ type Relay interface {
 // Relayed is what a Relay answers. One goroutine uses it, and must Close it.
 type Relayed interface {
 	// Next goes on to the next message and returns its UID, or 0 after the last one or the one
-	// at which it failed. Messages come in any order, each once; those that are gone do not come.
+	// at which it failed. Messages come in any order, each once with all items; those that are gone do not come.
 	Next() imap.UID
 
 	// Item returns the next item of the message, or nil after the last one or at a failure. Items come in any
