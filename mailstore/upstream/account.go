@@ -54,7 +54,7 @@ type Want struct {
 	Fresh bool
 }
 
-// A Lease is a connection lent out. Release gives it back.
+// A Lease is a connection lent out. Release gives it back; it must not be used after that.
 type Lease struct {
 	*conn.Conn
 	// Used says that the connection has worked before: it may turn out to be dead.
@@ -259,7 +259,9 @@ func (a *Account) connect(ctx context.Context) (*conn.Conn, error) {
 	c, err := a.server.connect(ctx, auth)
 	if Refused(err) {
 		a.mu.Lock()
-		a.refused, a.verified = err, time.Time{}
+		if a.auth.Equal(auth) { // nobody has logged in with another one meanwhile
+			a.refused, a.verified = err, time.Time{}
+		}
 		a.mu.Unlock()
 	}
 	return c, err

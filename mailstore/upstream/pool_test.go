@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/emersion/go-imap/v2"
 
 	"github.com/starling-mail/starling/imapserver/imaptest"
 	"github.com/starling-mail/starling/mailbox"
@@ -561,6 +564,54 @@ func TestPasswordChanged(t *testing.T) {
 		b.Release()
 		get(t, a, upstream.Want{}).Release()
 	})
+}
+
+// TestPrepare: what fails behind the login is not about the password, nor an outage.
+func TestPrepare(t *testing.T) {
+	var fails error
+	bubble(t, func(o *upstream.Options) {
+		o.Trust = 0
+		o.Prepare = func(context.Context, *conn.Conn) error { return fails }
+	}, func(t *testing.T, f *farm, s *upstream.Server) {
+		mustLogin(t, s).Release()
+		fails = &conn.StatusError{Command: "ENABLE", Type: "NO"}
+		if _, err := s.Login(t.Context(), "ada", secret); upstream.Refused(err) || mailbox.KindOf(err) != mailbox.Unavailable {
+			t.Error(err)
+		}
+		if open, _ := f.count(); open != 0 {
+			t.Errorf("%d connections", open)
+		}
+		fails = nil
+		mustLogin(t, s).Release()
+	})
+}
+
+// TestFault: errors have the kind that clients are told of.
+func TestFault(t *testing.T) {
+	no := func(code imap.ResponseCode) error {
+		return fmt.Errorf("wrapped: %w", &conn.StatusError{Command: "X", Type: imap.StatusResponseTypeNo, Code: code})
+	}
+	for _, c := range []struct {
+		err    error
+		writes bool
+		want   mailbox.Kind
+	}{
+		{no(imap.ResponseCodeTryCreate), true, mailbox.NonExistent},
+		{no(imap.ResponseCodeOverQuota), true, mailbox.OverQuota},
+		{no("EXPUNGEISSUED"), false, mailbox.Expunged},
+		{no(imap.ResponseCodeUnavailable), true, mailbox.Unavailable},
+		{no(""), true, mailbox.Cannot},
+		{&conn.NetworkError{Op: "read", Err: io.ErrUnexpectedEOF}, true, mailbox.Unknown},
+		{&conn.ByeError{}, false, mailbox.Unavailable},
+		{&mailbox.Error{Kind: mailbox.Limit}, true, mailbox.Limit},
+	} {
+		if err := upstream.Fault("copy", c.err, c.writes); mailbox.KindOf(err) != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%v: %v", c.err, err)
+		}
+	}
+	if upstream.Fault("copy", nil, true) != nil {
+		t.Error("no fault is a fault")
+	}
 }
 
 // TestClose ends what is lent out, and whoever waits.

@@ -36,8 +36,8 @@ var errShut = errors.New("upstream is closed")
 // if so: each success needs one Release. If the server has accepted the same auth less
 // than Options.Trust ago, and the account is held, it is not asked.
 //
-// A refusal by the server is a *conn.StatusError, of which Refused tells whether it is about the
-// password. Whatever else goes wrong is of kind Unavailable.
+// Of a refusal by the server Refused is true. Whatever else goes wrong is of kind Unavailable, or ctx's
+// cause.
 func (s *Server) Login(ctx context.Context, name string, auth conn.Auth) (*Account, error) {
 	if a := s.hold(name, auth); a != nil {
 		return a, nil
@@ -106,10 +106,18 @@ func (s *Server) connect(ctx context.Context, auth conn.Auth) (*conn.Conn, error
 	}
 	c, err := s.dial(ctx, auth)
 	s.gate.leave(err, down(ctx, err))
-	if _, answered := errors.AsType[*conn.StatusError](err); err != nil && !answered {
-		err = unavailable(err)
+	if Refused(err) {
+		return nil, err
 	}
-	return c, err
+	if err == nil && s.o.Prepare != nil {
+		if err = s.o.Prepare(ctx, c); err != nil {
+			c.Close()
+		}
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return c, nil
 }
 
 func (s *Server) dial(ctx context.Context, auth conn.Auth) (*conn.Conn, error) {
@@ -117,11 +125,7 @@ func (s *Server) dial(ctx context.Context, auth conn.Auth) (*conn.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.Login(ctx, auth)
-	if err == nil && s.o.Prepare != nil {
-		err = s.o.Prepare(ctx, c)
-	}
-	if err != nil {
+	if err := c.Login(ctx, auth); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -142,7 +146,7 @@ func down(ctx context.Context, err error) bool {
 // Refused reports whether err is a server's refusal of a user or password, not of the moment.
 func Refused(err error) bool {
 	e, ok := errors.AsType[*conn.StatusError](err)
-	if !ok {
+	if !ok || e.Command != "LOGIN" && e.Command != "AUTHENTICATE" {
 		return false
 	}
 	switch e.Code {

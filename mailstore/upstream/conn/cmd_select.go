@@ -87,7 +87,7 @@ func (s *Select) update(r *reader, u *Update) bool {
 			return false
 		}
 		s.Truncated = s.Truncated || u.Truncated
-		s.Vanished = tidy(append(s.Vanished, u.UIDs...))
+		s.Vanished = append(s.Vanished, u.UIDs...)
 	case Flags:
 	default:
 		return false
@@ -128,6 +128,7 @@ func (s *Select) code(_ *Conn, code imap.ResponseCode, arg *reader) bool {
 }
 
 func (s *Select) ended(c *Conn) {
+	s.Vanished = tidy(s.Vanished)
 	c.selected = Selected{}
 	if s.Err == nil {
 		c.selected = Selected{Name: s.Mailbox, ReadOnly: s.ReadOnly, UIDValidity: s.UIDValidity}

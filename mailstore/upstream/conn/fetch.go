@@ -138,7 +138,7 @@ func (m *Messages) write(w *writer) {
 func (m *Messages) update(_ *reader, u *Update) bool {
 	switch {
 	case u.Kind == Vanished && u.Earlier:
-		m.Vanished = tidy(append(m.Vanished, u.UIDs...))
+		m.Vanished = append(m.Vanished, u.UIDs...)
 		m.Truncated = m.Truncated || u.Truncated
 		return true
 	case u.Kind == Fetched:
@@ -146,3 +146,5 @@ func (m *Messages) update(_ *reader, u *Update) bool {
 	}
 	return false
 }
+
+func (m *Messages) ended(*Conn) { m.Vanished = tidy(m.Vanished) }

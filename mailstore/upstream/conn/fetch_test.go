@@ -159,7 +159,7 @@ func TestFetchBehindSelect(t *testing.T) {
 
 // TestFetchVanished: CHANGEDSINCE with VANISHED.
 func TestFetchVanished(t *testing.T) {
-	c := dial(t, "", step{"UID FETCH 1:9 (FLAGS) (CHANGEDSINCE 12 VANISHED)", "* VANISHED (EARLIER) 3,1\n* VANISHED 9\n* 1 FETCH (UID 2 MODSEQ (13) FLAGS ())\n$ OK\n"})
+	c := dial(t, "", step{"UID FETCH 1:9 (FLAGS) (CHANGEDSINCE 12 VANISHED)", "* VANISHED (EARLIER) 3\n* VANISHED 9\n* VANISHED (EARLIER) 1\n* 1 FETCH (UID 2 MODSEQ (13) FLAGS ())\n$ OK\n"})
 	var seen []conn.Update
 	c.Updates = func(u conn.Update) { seen = append(seen, u) }
 	m := c.Fetch(t.Context(), conn.Fetch{UIDs: uids(1, 9), Items: "FLAGS", ChangedSince: 12, EarlierToo: true})
