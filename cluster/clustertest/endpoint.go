@@ -344,8 +344,9 @@ func (e *Endpoint) Join(at netip.AddrPort) error {
 	to.table[to.name].beat++
 	mine, theirs := e.known(true), to.known(true)
 	n.mu.Unlock()
-	e.merge(theirs)
 	to.merge(mine)
+	time.Sleep(time.Microsecond) // not both at one moment
+	e.merge(theirs)
 	return nil
 }
 

@@ -240,7 +240,7 @@ func (n *node) freeze(on bool) {
 // hook disturbs the calls of the store.
 func (i *instance) hook(ctx context.Context, step memory.Step, op string) error {
 	n := i.node
-	if d := n.sim.latency(n.name, step, op); d > 0 {
+	if d := n.sim.alone(n.sim.latency(n.name, step, op)); d > 0 {
 		n.sim.log.add(n.name, "%s takes %v", op, d)
 		t := time.NewTimer(d)
 		select {
@@ -296,6 +296,21 @@ func (s *sim) latency(node string, step memory.Step, op string) time.Duration {
 		return between(r, 0, 5*limit)
 	}
 	return between(r, 0, limit)
+}
+
+// alone returns d, or a bit more, so that no other call ends at that moment: a bubble lets timers of one moment run in any order.
+func (s *sim) alone(d time.Duration) time.Duration {
+	if d == 0 {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Since(s.log.start)
+	for s.taken[now+d] {
+		d++
+	}
+	s.taken[now+d] = true
+	return d
 }
 
 // A feed is the store's, as the cluster takes it.

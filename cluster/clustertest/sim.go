@@ -36,15 +36,16 @@ func Run(t *testing.T, seed uint64, verbose bool) (r Result) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	runtime.GC()
 	synctest.Test(t, func(t *testing.T) {
-		s := &sim{plan: newPlan(seed), log: newLog(verbose)}
+		s := &sim{plan: newPlan(seed), log: newLog(verbose), taken: make(map[time.Duration]bool)}
 		s.run()
 		r = Result{Failures: s.failures, Sum: s.log.Sum(), Log: s.log.String(), Plan: s.plan.String()}
 	})
 	return r
 }
 
-// Replay runs a seed again, with a log for people. Which of several goroutines of one node goes on first at one moment is up to Go's scheduler, and
-// in a run of a hundred it chooses otherwise than before: then it is tried again, so that the log is of the run with that sum, if ever possible.
+// Replay runs a seed again, with a log for people. No two things happen at one moment, but one may wake several goroutines of a node, and when the
+// machine is busy Go's scheduler may interrupt one that it has not interrupted before. Then it is tried again, so that the log is of the run with
+// that sum.
 func Replay(t *testing.T, seed uint64, sum string) (r Result) {
 	t.Helper()
 	for range 20 {
@@ -73,6 +74,7 @@ type sim struct {
 
 	mu       sync.Mutex
 	failures []string
+	taken    map[time.Duration]bool // moments at which a call of the store ends
 }
 
 // The stages of a simulation.
