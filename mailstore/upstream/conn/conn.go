@@ -31,12 +31,11 @@ type Conn struct {
 	loggedIn bool
 	selected Selected
 
-	tags      uint64
-	pending   []*pending
-	messages  *Messages // of the Fetch in progress
-	challenge []byte    // of the last "+"
-	bye       *ByeError
-	skipped   uint64
+	tags     uint64
+	pending  []*pending
+	messages *Messages // of the Fetch in progress
+	bye      *ByeError
+	skipped  uint64
 
 	closed atomic.Bool
 	mu     sync.Mutex

@@ -29,7 +29,7 @@ func TestGreeting(t *testing.T) {
 		"HTTP/1.1 400 Bad Request\n":            "*conn.ProtocolError",
 		"\x00":                                  "*conn.NetworkError",
 		"* OK [CAPABILITY IMAP4rev1\n":          "*conn.ProtocolError",
-		strings.Repeat("x", 9<<20):              "*conn.ProtocolError",
+		strings.Repeat("x", 2<<20):              "*conn.ProtocolError",
 	} {
 		var steps []step
 		if want == "asks" {
@@ -58,7 +58,7 @@ func TestGreeting(t *testing.T) {
 
 // TestBroken: what ends a connection, in the middle of a search.
 func TestBroken(t *testing.T) {
-	limits := conn.DefaultLimits()
+	limits := conn.Limits{Response: 256 << 10, Value: 16 << 10, Memory: 1 << 20, Depth: 50, Items: 100, Skip: 128 << 10}
 	for name, say := range map[string]string{
 		"garbage":                "\xff\xfe\xfd\n",
 		"unknown tag":            "x9 OK\n",
@@ -93,7 +93,12 @@ func TestBroken(t *testing.T) {
 		"text behind":            "* 3 EXISTS more\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := dial(t, "", step{"UID SEARCH ALL", say + "\x00"})
+			d := play(t, "* OK [CAPABILITY IMAP4rev1] hi\n", step{"UID SEARCH ALL", say + "\x00"}).dialer()
+			d.Limits = limits
+			c, err := d.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
 			ended[*conn.ProtocolError](t, c, c.Do(t.Context(), &conn.Search{Key: wire.SearchAnd{}}))
 		})
 	}

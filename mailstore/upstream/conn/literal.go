@@ -58,7 +58,7 @@ func (l *Literal) Read(p []byte) (int, error) {
 func (l *Literal) WriteTo(w io.Writer) (int64, error) {
 	written := int64(0)
 	for l.left > 0 {
-		chunk := l.mem
+		var chunk []byte
 		if l.mem == nil {
 			r := l.r
 			if r.literal != l {

@@ -15,7 +15,7 @@ type arrival uint8
 const (
 	untagged  arrival = iota // and was handed on
 	tagged                   // a command has ended
-	continued                // "+", the text is in conn.challenge
+	continued                // "+", whatever its text
 	message                  // a FETCH response for a Messages, read up to its list
 )
 
@@ -35,7 +35,7 @@ func (c *Conn) step() (arrival, error) {
 	case '+':
 		r.next()
 		r.spaces()
-		c.challenge = r.plainText()
+		r.plainText()
 		a = continued
 	default:
 		a = c.tagged()
