@@ -64,7 +64,7 @@ var layers = map[string][]string{
 	// Suites and fakes for tests.
 	"eventbus/eventbustest": {"mailbox", "eventbus"},
 	"imapserver/imaptest":   {},
-	"cluster/clustertest": {"mailbox", "eventbus", "cluster", "mailstore", "mailstore/memory", "tracker", "imapserver",
+	"cluster/clustertest": {"mailbox", "eventbus", "auth", "cluster", "mailstore", "mailstore/memory", "tracker", "imapserver",
 		"imapserver/imaptest"}, // whole nodes
 	"mailstore/storetest": {"mailbox", "mailstore", "message"},
 	"mailstore/memory":    {"mailbox", "mailstore", "message", "blob", "mailstore/incoming"},

@@ -18,6 +18,8 @@ var (
 	ErrCredentials = errors.New("invalid user name or password")
 	// ErrDisabled: the password is right, but the user may not log in ([CONTACTADMIN]).
 	ErrDisabled = errors.New("account is disabled")
+	// ErrExpired: the password was right until a while ago ([EXPIRED]). Only upstreams say so.
+	ErrExpired = errors.New("password has expired")
 	// ErrThrottled: too many failures; the password was not looked at ([LIMIT]).
 	ErrThrottled = errors.New("too many failed logins, try again later")
 )
@@ -36,6 +38,8 @@ type Options struct {
 	Hasher   *Hasher
 	Cache    CacheOptions
 	Throttle ThrottleOptions
+	// Upstreams verify the users who belong to other servers; nil: nobody does.
+	Upstreams Upstreams
 	// Log gets one line for each failure; docs/fail2ban.md says which.
 	Log zerolog.Logger
 }
@@ -49,6 +53,7 @@ type Authenticator struct {
 	hasher   *Hasher
 	cache    *cache
 	throttle *throttle
+	upstream Upstreams
 	log      zerolog.Logger
 	counters counters
 }
@@ -56,14 +61,29 @@ type Authenticator struct {
 // New returns an Authenticator.
 func New(o Options) *Authenticator {
 	return &Authenticator{users: o.Users, names: o.Names, hasher: o.Hasher,
-		cache: newCache(o.Cache), throttle: newThrottle(o.Throttle), log: o.Log}
+		cache: newCache(o.Cache), throttle: newThrottle(o.Throttle), upstream: o.Upstreams, log: o.Log}
 }
 
-// Login verifies a user's password for a client at remote, which is zero where
+// Mechanisms are the SASL mechanisms by which anybody may log in, as AUTH= capabilities tell them.
+func (a *Authenticator) Mechanisms() []string {
+	list := Mechanisms()
+	if a.upstream != nil {
+		list = append(list, a.upstream.Mechanisms()...)
+	}
+	return list
+}
+
+// Login verifies what a client at remote has shown, without its Identity. remote is zero where
 // it has no address. It waits while earlier failures demand it, without
 // holding anything; a context that ends gives kind Unavailable. Other errors: ErrCredentials,
-// ErrDisabled, ErrThrottled, or the store's.
+// ErrDisabled, ErrExpired, ErrThrottled, or the store's or upstream's.
 func (a *Authenticator) Login(ctx context.Context, remote netip.Addr, user, password string) (mailbox.User, error) {
+	return a.LoginAs(ctx, remote, Credentials{User: user, Password: password})
+}
+
+// login is LoginAs, but for the identity of a user who is not an upstream's.
+func (a *Authenticator) login(ctx context.Context, remote netip.Addr, c Credentials) (mailbox.User, error) {
+	user := c.User
 	name, err := a.names.Normalize(user)
 	if err != nil {
 		name = "" // no user has that name; only the address is known
@@ -80,8 +100,18 @@ func (a *Authenticator) Login(ctx context.Context, remote netip.Addr, user, pass
 		return mailbox.User{}, &mailbox.Error{Kind: mailbox.Unavailable, Op: "login", Err: err}
 	}
 
-	guess := a.cache.seal(name, password)
-	u, reason, err := a.verify(ctx, name, password, guess)
+	guess := a.cache.seal(name, c.secret())
+	var u mailbox.User
+	var reason string
+	switch {
+	case a.isUpstream(name):
+		reason = "upstream"
+		u, err = a.upstream.Verify(ctx, remote, name, c)
+	case c.Mechanism != "": // a token is not to be mistaken for a password
+		u, reason, err = a.refuse(ctx, "", "no-tokens")
+	default:
+		u, reason, err = a.verify(ctx, name, c.Password, guess)
+	}
 	switch {
 	case err == nil:
 		a.counters.ok.Add(1)
@@ -93,25 +123,33 @@ func (a *Authenticator) Login(ctx context.Context, remote netip.Addr, user, pass
 		// The order of the fields is what docs/fail2ban.md relies on: nothing
 		// that the client chose may stand before the address.
 		a.log.Warn().Str("remote", remote.String()).Str("reason", reason).Str("user", shorten(user)).Msg("authentication failed")
-	case errors.Is(err, ErrDisabled):
+	case errors.Is(err, ErrDisabled), errors.Is(err, ErrExpired):
 		a.counters.disabled.Add(1)
-		a.log.Info().Str("remote", remote.String()).Str("user", u.Name).Msg("login of a disabled user")
+		a.log.Info().Str("remote", remote.String()).Str("user", name).Msg("login of a disabled user")
 	default:
 		a.counters.errors.Add(1)
 	}
 	return mailbox.User{}, err
 }
 
-// LoginAs is Login for mechanisms with an authorization identity (RFC 4616
-// §2): who is to be acted for. It must be empty or the same user, under
-// whichever of their names; otherwise the error's kind is NoPerm ([AUTHORIZATIONFAILED]).
-func (a *Authenticator) LoginAs(ctx context.Context, remote netip.Addr, authzid, user, password string) (mailbox.User, error) {
-	u, err := a.Login(ctx, remote, user, password)
-	if err != nil || authzid == "" || a.isNameOf(u, authzid) {
+// LoginAs verifies what a client at remote has shown, as Login does, and whether it may act for the
+// identity. Users of an upstream may if that says so; others for themselves only, under
+// whichever of their names: otherwise the error's kind is NoPerm ([AUTHORIZATIONFAILED]).
+func (a *Authenticator) LoginAs(ctx context.Context, remote netip.Addr, c Credentials) (mailbox.User, error) {
+	u, err := a.login(ctx, remote, c)
+	if err != nil || c.Identity == "" || a.isNameOf(u, c.Identity) {
 		return u, err
 	}
-	a.log.Info().Str("remote", remote.String()).Str("user", u.Name).Str("authzid", shorten(authzid)).Msg("login as somebody else refused")
+	if name, err := a.names.Normalize(c.User); err == nil && a.isUpstream(name) {
+		return u, nil // it was asked
+	}
+	a.log.Info().Str("remote", remote.String()).Str("user", u.Name).Str("authzid", shorten(c.Identity)).Msg("login as somebody else refused")
 	return mailbox.User{}, &mailbox.Error{Kind: mailbox.NoPerm, Op: "login", Text: "not allowed to act for this user"}
+}
+
+// isUpstream reports whether another server verifies the user with that name; nothing of it is remembered here.
+func (a *Authenticator) isUpstream(name string) bool {
+	return a.upstream != nil && name != "" && a.upstream.Serves(name)
 }
 
 func (a *Authenticator) isNameOf(u mailbox.User, name string) bool {

@@ -188,12 +188,12 @@ func TestLoginAs(t *testing.T) {
 		"": mailbox.Other, "alice": mailbox.Other, "Alice@example.org": mailbox.Other, "al": mailbox.Other,
 		"bob": mailbox.NoPerm, "b b": mailbox.NoPerm,
 	} {
-		_, err := s.LoginAs(t.Context(), testRemote, authzid, "alice", "secret")
+		_, err := s.LoginAs(t.Context(), testRemote, Credentials{Identity: authzid, User: "alice", Password: "secret"})
 		if mailbox.KindOf(err) != want || (err == nil) != (want == mailbox.Other) {
 			t.Errorf("as %q: %v", authzid, err)
 		}
 	}
-	if _, err := s.LoginAs(t.Context(), testRemote, "alice", "alice", "wrong"); !errors.Is(err, ErrCredentials) {
+	if _, err := s.LoginAs(t.Context(), testRemote, Credentials{Identity: "alice", User: "alice", Password: "wrong"}); !errors.Is(err, ErrCredentials) {
 		t.Error(err)
 	}
 }

@@ -14,19 +14,24 @@ const MaxResponseLen = 2*MaxNameLen + MaxPasswordLen + 2
 // ErrSASL says that a client's response is not what its mechanism asks for.
 var ErrSASL = errors.New("malformed SASL response")
 
-// Mechanisms are the names of those that NewSASLServer knows, as AUTH=
-// capabilities tell them.
+// Mechanisms are the names of those that take a password, as AUTH= capabilities tell them.
 func Mechanisms() []string { return []string{sasl.Plain, sasl.Login} }
 
 // NewSASLServer returns the server side of a mechanism for one exchange, or
 // false if it is not known. When the client has told everything, login is called once
-// and its error ends the exchange; authzid is empty where the client tells none.
-func NewSASLServer(mechanism string, login func(authzid, user, password string) error) (sasl.Server, bool) {
+// and its error ends the exchange, with a token after one more round.
+func NewSASLServer(mechanism string, login func(Credentials) error) (sasl.Server, bool) {
 	switch strings.ToUpper(mechanism) {
 	case sasl.Plain:
-		return &plainServer{sasl.NewPlainServer(login)}, true
+		return &plainServer{sasl.NewPlainServer(func(identity, user, password string) error {
+			return login(Credentials{Identity: identity, User: user, Password: password})
+		})}, true
 	case sasl.Login:
 		return &loginServer{login: login}, true
+	case OAuthBearer:
+		return &bearerServer{mechanism: OAuthBearer, parse: parseOAuthBearer, login: login}, true
+	case XOAuth2:
+		return &bearerServer{mechanism: XOAuth2, parse: parseXOAuth2, login: login}, true
 	}
 	return nil, false
 }
@@ -45,7 +50,7 @@ func (s *plainServer) Next(response []byte) ([]byte, bool, error) {
 // A loginServer asks for the name and then for the password
 // (draft-murchison-sasl-login): obsolete, but some clients know nothing else.
 type loginServer struct {
-	login func(authzid, user, password string) error
+	login func(Credentials) error
 	asked int // challenges sent
 	user  string
 }
@@ -66,7 +71,7 @@ func (s *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 		return []byte("Password:"), false, nil
 	case 2:
 		s.asked = 3
-		return nil, true, s.login("", s.user, string(response))
+		return nil, true, s.login(Credentials{User: s.user, Password: string(response)})
 	}
 	return nil, false, sasl.ErrUnexpectedClientResponse
 }

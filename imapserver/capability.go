@@ -7,7 +7,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/starling-mail/starling/auth"
 	"github.com/starling-mail/starling/mailstore"
 )
 
@@ -50,7 +49,7 @@ func (c *conn) capabilities() []imap.Cap {
 			caps = append(caps, "STARTTLS")
 		}
 		if c.mayLogin() {
-			for _, m := range auth.Mechanisms() {
+			for _, m := range c.srv.opts.Auth.Mechanisms() {
 				caps = append(caps, imap.Cap("AUTH="+m))
 			}
 			return caps

@@ -21,7 +21,8 @@ type foreign struct {
 	traits mailstore.Traits
 	hook   memory.Hook // for serveForeign
 	mail   []string
-	world  *memory.World // from serveForeign
+	auth   imapserver.Authenticator // nil: fakeAuth
+	world  *memory.World            // from serveForeign
 	bus    *eventbus.Bus
 
 	mu    sync.Mutex

@@ -89,8 +89,12 @@ func (fakeAddrs) SetWriteDeadline(time.Time) error { return nil }
 // oneUser lets everybody in as the one user, who is another for each input.
 type oneUser struct{ atomic.Pointer[mailbox.User] }
 
-func (u *oneUser) LoginAs(_ context.Context, _ netip.Addr, _, _, password string) (mailbox.User, error) {
-	if password != "secret" {
+func (*oneUser) Mechanisms() []string {
+	return append(auth.Mechanisms(), auth.OAuthBearer, auth.XOAuth2)
+}
+
+func (u *oneUser) LoginAs(_ context.Context, _ netip.Addr, c auth.Credentials) (mailbox.User, error) {
+	if c.Password != "secret" {
 		return mailbox.User{}, auth.ErrCredentials
 	}
 	return *u.Load(), nil

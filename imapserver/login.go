@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -17,17 +18,17 @@ func (c *conn) login() error {
 	if err != nil {
 		return err
 	}
-	return c.logIn("", args.User, args.Password)
+	return loginFailure(c.logIn(auth.Credentials{User: args.User, Password: args.Password}))
 }
 
-// logIn lets a user in. identity is whom to act for, or empty (RFC 4616 §2).
-func (c *conn) logIn(identity, name, password string) error {
+// logIn lets a user in, or returns what loginFailure explains.
+func (c *conn) logIn(shown auth.Credentials) error {
 	if !c.mayLogin() {
 		return no(imap.ResponseCodePrivacyRequired, "use TLS to log in")
 	}
-	user, err := c.srv.opts.Auth.LoginAs(c.srv.commands, c.remote, identity, name, password)
+	user, err := c.srv.opts.Auth.LoginAs(c.srv.commands, c.remote, shown)
 	if err != nil {
-		return loginFailure(err)
+		return err
 	}
 	if !c.srv.census.login(user.Account, c.srv.settings.Load()) {
 		c.endLogin(user.Account)
@@ -47,13 +48,15 @@ func (c *conn) logIn(identity, name, password string) error {
 	return nil
 }
 
-// loginFailure is the answer to a refused login (RFC 5530).
+// loginFailure is the answer to what logIn has returned (RFC 5530).
 func loginFailure(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrCredentials):
 		return no(imap.ResponseCodeAuthenticationFailed, "wrong user name or password")
 	case errors.Is(err, auth.ErrDisabled):
 		return no(imap.ResponseCodeContactAdmin, "this account is disabled")
+	case errors.Is(err, auth.ErrExpired):
+		return no(imap.ResponseCodeExpired, "the password has expired")
 	case errors.Is(err, auth.ErrThrottled):
 		return no(imap.ResponseCodeLimit, "too many failed logins, try again later")
 	case mailbox.KindOf(err) == mailbox.NoPerm:
@@ -69,12 +72,12 @@ func (c *conn) authenticate() error {
 		return err
 	}
 	var outcome error
-	exchange, known := auth.NewSASLServer(args.Mechanism, func(identity, user, password string) error {
-		outcome = c.logIn(identity, user, password)
+	exchange, known := auth.NewSASLServer(args.Mechanism, func(shown auth.Credentials) error {
+		outcome = c.logIn(shown)
 		return outcome
 	})
 	switch {
-	case !known:
+	case !known || !slices.Contains(c.srv.opts.Auth.Mechanisms(), args.Mechanism):
 		return no(imap.ResponseCodeCannot, "unknown mechanism")
 	case !c.mayLogin(): // before the client has sent a secret
 		return no(imap.ResponseCodePrivacyRequired, "use TLS to log in")
@@ -82,8 +85,8 @@ func (c *conn) authenticate() error {
 	for response := args.Initial; ; {
 		challenge, done, err := exchange.Next(response)
 		switch {
-		case outcome != nil:
-			return outcome
+		case err != nil && outcome != nil:
+			return loginFailure(outcome)
 		case err != nil:
 			return bad("malformed response")
 		case done:

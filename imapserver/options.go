@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/starling-mail/starling/auth"
 	"github.com/starling-mail/starling/imapserver/wire"
 	"github.com/starling-mail/starling/mailbox"
 	"github.com/starling-mail/starling/mailstore"
@@ -33,7 +34,9 @@ type Options struct {
 // An Authenticator checks who a client is; *auth.Authenticator is one. It throttles,
 // logs failures and may take long. Its errors are auth's or those of the store.
 type Authenticator interface {
-	LoginAs(ctx context.Context, remote netip.Addr, identity, user, password string) (mailbox.User, error)
+	// Mechanisms are the SASL mechanisms that are offered, of those that auth.NewSASLServer knows.
+	Mechanisms() []string
+	LoginAs(ctx context.Context, remote netip.Addr, c auth.Credentials) (mailbox.User, error)
 }
 
 // Settings are limits and times. They may be replaced while the Server runs:

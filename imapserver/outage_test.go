@@ -162,7 +162,10 @@ func serveForeign(t *testing.T, store *foreign, settings imapserver.Settings) *i
 		draft.Discard()
 	}
 	trackers := tracker.New(tracker.Options{Store: store, Bus: bus, Budget: 1, Log: zerolog.Nop()})
-	server, err := imapserver.New(imapserver.Options{Store: store, Trackers: trackers, Auth: fakeAuth{store}, Settings: settings, Log: zerolog.Nop()})
+	if store.auth == nil {
+		store.auth = fakeAuth{store}
+	}
+	server, err := imapserver.New(imapserver.Options{Store: store, Trackers: trackers, Auth: store.auth, Settings: settings, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,10 @@ type world struct {
 // fakeAuth lets everybody in who is in the store and says "secret".
 type fakeAuth struct{ store mailstore.Store }
 
-func (a fakeAuth) LoginAs(ctx context.Context, _ netip.Addr, identity, user, password string) (mailbox.User, error) {
+func (fakeAuth) Mechanisms() []string { return auth.Mechanisms() }
+
+func (a fakeAuth) LoginAs(ctx context.Context, _ netip.Addr, c auth.Credentials) (mailbox.User, error) {
+	identity, user, password := c.Identity, c.User, c.Password
 	u, err := a.store.User(ctx, user)
 	if mailbox.KindOf(err) == mailbox.NonExistent || err == nil && password != "secret" {
 		return mailbox.User{}, auth.ErrCredentials

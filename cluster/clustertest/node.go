@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/starling-mail/starling/auth"
 	"github.com/starling-mail/starling/cluster"
 	"github.com/starling-mail/starling/eventbus"
 	"github.com/starling-mail/starling/imapserver"
@@ -331,9 +332,12 @@ func (f feed) Read(ctx context.Context, after string, limit int) ([]mailbox.Even
 // everybody lets everybody in who is in the store.
 type everybody struct{ store mailstore.Store }
 
+// Mechanisms implements imapserver.Authenticator.
+func (everybody) Mechanisms() []string { return auth.Mechanisms() }
+
 // LoginAs implements imapserver.Authenticator.
-func (a everybody) LoginAs(ctx context.Context, _ netip.Addr, _, user, _ string) (mailbox.User, error) {
-	return a.store.User(ctx, user)
+func (a everybody) LoginAs(ctx context.Context, _ netip.Addr, c auth.Credentials) (mailbox.User, error) {
+	return a.store.User(ctx, c.User)
 }
 
 func (s *sim) zerolog(node string) zerolog.Logger {

@@ -19,6 +19,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/rs/zerolog"
 
+	"github.com/starling-mail/starling/auth"
 	"github.com/starling-mail/starling/e2e/courier"
 	"github.com/starling-mail/starling/e2e/dovecot"
 	"github.com/starling-mail/starling/e2e/testhost"
@@ -83,11 +84,13 @@ func starling(t testing.TB) *conn.Dialer {
 // everybody may log in, with the password "secret".
 type everybody struct{ store *memory.Store }
 
-func (e everybody) LoginAs(ctx context.Context, _ netip.Addr, _, user, password string) (mailbox.User, error) {
-	if password != "secret" {
+func (everybody) Mechanisms() []string { return auth.Mechanisms() }
+
+func (e everybody) LoginAs(ctx context.Context, _ netip.Addr, c auth.Credentials) (mailbox.User, error) {
+	if c.Password != "secret" {
 		return mailbox.User{}, &mailbox.Error{Kind: mailbox.NoPerm, Op: "login"}
 	}
-	return e.store.User(ctx, user)
+	return e.store.User(ctx, c.User)
 }
 
 func dialer(addr string, s conn.Security) *conn.Dialer {
