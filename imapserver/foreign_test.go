@@ -1,13 +1,16 @@
 package imapserver_test
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 
+	"github.com/emersion/go-imap/v2"
 	"github.com/starling-mail/starling/eventbus"
+
 	"github.com/starling-mail/starling/imapserver"
 	"github.com/starling-mail/starling/imapserver/imaptest"
 	"github.com/starling-mail/starling/mailbox"
@@ -22,6 +25,7 @@ type foreign struct {
 	hook   memory.Hook // for serveForeign
 	mail   []string
 	auth   imapserver.Authenticator // nil: fakeAuth
+	others imap.UIDSet              // messages that others flag at the same time
 	world  *memory.World            // from serveForeign
 	bus    *eventbus.Bus
 
@@ -35,6 +39,32 @@ func (f *foreign) EndSession(account mailbox.AccountID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = append(f.ended, account)
+}
+
+// UpdateFlags returns one Change of what was asked for and of what others have done meanwhile, as a store
+// does that knows both from one answer of another server's.
+func (f *foreign) UpdateFlags(ctx context.Context, box mailbox.ID, uids imap.UIDSet, u mailstore.FlagUpdate) (mailstore.Flagged, error) {
+	all := append(imap.UIDSet(nil), uids...)
+	all.AddSet(f.others)
+	return f.Store.UpdateFlags(ctx, box, all, u)
+}
+
+// TestChangeOfOthers shows that what others have done is told, even if it comes with the answer to one's own command.
+func TestChangeOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &foreign{others: imap.UIDSetNum(3)}
+		conn := openForeign(t, store)
+		conn.Send(". STORE 1 +FLAGS.SILENT (\\Flagged)\r\n")
+		synctest.Wait()
+		if got := conn.Received(); !strings.Contains(got, "* 3 FETCH (FLAGS (\\Flagged \\Recent))\r\n") {
+			t.Errorf("got %q", got)
+		}
+		conn.Send(". FETCH 1 BODY[]\r\n")
+		synctest.Wait()
+		if got := conn.Received(); !strings.Contains(got, "* 3 FETCH (FLAGS (\\Seen \\Flagged \\Recent))\r\n") && !strings.Contains(got, "* 3 FETCH (FLAGS (\\Flagged \\Seen \\Recent))\r\n") {
+			t.Errorf("got %q", got)
+		}
+	})
 }
 
 // abilities are the names that transcripts have for them.
