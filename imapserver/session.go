@@ -16,7 +16,7 @@ import (
 const pageSize = 500
 
 // retryAfter is how long a store that could not be read is left alone.
-const retryAfter = 2 * time.Second
+const retryAfter = time.Second
 
 // A session is a selected mailbox (RFC 9051 §1.2). All but idling belongs to the
 // connection's owner.

@@ -11,11 +11,19 @@ import (
 	"github.com/starling-mail/starling/msn"
 )
 
-// Pauses between attempts to read a store that fails.
+// Pauses between attempts to read a store that fails, but for a random part as long again. Some mailboxes wait so little that a store that is back is
+// found soon (P4); when thousands do, each waits longer, so that together they are no burden to it.
 const (
-	minPause = 100 * time.Millisecond
-	maxPause = 10 * time.Second
+	minPause   = 100 * time.Millisecond
+	soonPause  = 500 * time.Millisecond // the longest of a few
+	pauseShare = time.Millisecond       // of each that waits
+	maxPause   = 10 * time.Second
 )
+
+// longestPause returns how long a mailbox waits at most.
+func (s *Set) longestPause() time.Duration {
+	return min(max(soonPause, time.Duration(s.repairs.Load())*pauseShare), maxPause)
+}
 
 // behind says whether something is known to be missing.
 func (t *tracker) behind() bool {
@@ -64,9 +72,11 @@ func (t *tracker) lookAgain(announced <-chan struct{}) {
 // repair waits, and reads the store until nothing is missing or nobody is there any more.
 func (t *tracker) repair(wait time.Duration) {
 	ctx := t.set.background.ctx
+	t.set.repairs.Add(1)
+	defer t.set.repairs.Add(-1)
 	// Nodes that lost the store at one moment should not come back at one moment.
 	jitter := rand.New(rand.NewPCG(t.set.seed, binary.BigEndian.Uint64(t.box[:])))
-	for pause := minPause; sleep(ctx, wait); pause = min(2*pause, maxPause) {
+	for pause := minPause; sleep(ctx, wait); pause = min(2*pause, t.set.longestPause()) {
 		err := t.ready(ctx, 0, 0)
 		t.mu.Lock()
 		if t.gone != nil || !t.behind() || len(t.views) == 0 {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -57,7 +58,8 @@ type Watcher interface {
 type Set struct {
 	Options
 	background background
-	seed       uint64 // of this node's random pauses
+	seed       uint64       // of this node's random pauses
+	repairs    atomic.Int32 // mailboxes that are being brought up to date
 	comparison comparison
 	counters   counters
 

@@ -364,11 +364,19 @@ func TestStoreFails(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := w.store.count("ChangesSince"); n < 5 || n > 20 {
+		if n := w.store.count("ChangesSince"); n < 60 || n > 150 {
 			t.Errorf("asked %d times in a minute", n)
 		}
+		if p := w.set.longestPause(); p != soonPause {
+			t.Errorf("pauses of %v, although nobody else waits", p)
+		}
+		w.set.repairs.Add(100_000)
+		if p := w.set.longestPause(); p != maxPause {
+			t.Errorf("pauses of only %v, although many wait", p)
+		}
+		w.set.repairs.Add(-100_000)
 		w.store.fail(nil)
-		time.Sleep(2 * maxPause)
+		time.Sleep(2 * soonPause)
 		synctest.Wait()
 		c.flush(t, true, 10)
 		c.same(t)
