@@ -347,7 +347,7 @@ func (c *client) open(b *box) {
 		p.Complain, p.Gone, p.Fetched = c.complain, c.gone, c.fetched
 		c.pictures[b.name] = p
 	}
-	if c.rnd.IntN(3) == 0 || c.sim.plan.calm && c.sim.plan.interest {
+	if c.rnd.IntN(3) == 0 || c.sim.quiet() || c.sim.plan.calm && c.sim.plan.interest {
 		c.sim.race(c.rnd, b)
 	}
 	before := p.Picture

@@ -50,7 +50,7 @@ func newPlan(seed uint64) *plan {
 		budget:         pick(r, int64(1), 64<<20),
 		latency:        pick(r, 0, 0, 2*time.Millisecond, 20*time.Millisecond, 60*time.Millisecond),
 		think:          pick(r, 20*time.Millisecond, 100*time.Millisecond, 300*time.Millisecond),
-		chaos:          between(r, 2*time.Second, 5*time.Second),
+		chaos:          between(r, 2*time.Second, pick[time.Duration](r, 5, 5, 5, 5, 5, 5, 5, 25)*time.Second),
 		users:          pick(r, 1, 2),
 		mailboxes:      pick(r, 1, 2, 2, 8),
 	}
