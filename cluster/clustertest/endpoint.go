@@ -411,10 +411,3 @@ func (e *Endpoint) Dial(ctx context.Context, m cluster.Member) (cluster.Stream, 
 	}()
 	return s.a, nil
 }
-
-// Members returns the names of the nodes that an endpoint takes for members, sorted.
-func (e *Endpoint) Members() []string {
-	e.net.mu.Lock()
-	defer e.net.mu.Unlock()
-	return append(e.names(true), e.name)
-}

@@ -8,9 +8,10 @@ import (
 // A fault is something that goes wrong for a while: it begins, and the function that it returns ends it.
 type fault func(s *sim, r *rand.Rand) (end func())
 
-// faults are all that can go wrong. All but the last ends with the chaos at the latest.
-var faults = []fault{
-	oneWay, partition, partition3, flap, breakStreams, freeze, slowStore, noStore, noStoreForOne, forgetful, kill, kill, restart, restartAll,
+// anyFault draws one of all that can go wrong.
+func anyFault(r *rand.Rand) fault {
+	return pick[fault](r, oneWay, partition, partition3, flap, breakStreams, freeze, slowStore, noStore, noStoreForOne, forgetful,
+		kill, kill, restart, restartAll)
 }
 
 func (s *sim) one(r *rand.Rand) *node { return s.nodes[r.IntN(len(s.nodes))] }

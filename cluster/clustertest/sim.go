@@ -222,7 +222,7 @@ func (s *sim) schedule(r *rand.Rand) {
 	for i := range s.plan.faults {
 		items = append(items, item{
 			between(r, 0, s.plan.chaos*9/10), between(r, 50*time.Millisecond, s.plan.chaos*2/3),
-			faults[r.IntN(len(faults))], newRandom(s.plan.seed, fmt.Sprint("fault ", i)),
+			anyFault(r), newRandom(s.plan.seed, fmt.Sprint("fault ", i)),
 		})
 	}
 	for _, it := range items {

@@ -10,8 +10,6 @@ import (
 	"github.com/starling-mail/starling/imapserver/imaptest"
 )
 
-var flagNames = []string{`\Seen`, `\Flagged`, `\Answered`, "word", "other"}
-
 // work does something at random. The caller holds mu.
 func (c *client) work() {
 	p := c.selected
@@ -122,7 +120,9 @@ func code(answer, name string, number int) (uids []imap.UID) {
 	return uids
 }
 
-func (c *client) anyFlag() string { return flagNames[c.rnd.IntN(len(flagNames))] }
+func (c *client) anyFlag() string {
+	return pick(c.rnd, `\Seen`, `\Flagged`, `\Answered`, "word", "other")
+}
 
 // store changes flags of some messages.
 func (c *client) store(deleted bool) {
