@@ -69,16 +69,18 @@ func parseOAuthBearer(s string) (c Credentials, ok bool) {
 	if c.User, ok = readSASLName(name); !ok {
 		return c, false
 	}
-	return c, readPairs(&c, pairs)
+	ok = readPairs(&c, pairs)
+	return c, ok
 }
 
 // parseXOAuth2 reads "user=name^Aauth=Bearer token^A^A".
 func parseXOAuth2(s string) (c Credentials, ok bool) {
-	user, pairs, ok := strings.Cut(s, "\x01")
+	user, pairs, _ := strings.Cut(s, "\x01")
 	if c.User, ok = strings.CutPrefix(user, "user="); !ok {
 		return c, false
 	}
-	return c, readPairs(&c, pairs)
+	ok = readPairs(&c, pairs)
+	return c, ok
 }
 
 // readPairs reads "key=value^A" as often as it comes, and "^A". Unknown keys are ignored (RFC 7628 §3.1).

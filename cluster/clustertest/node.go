@@ -89,18 +89,14 @@ func (n *node) start() {
 	}
 	i.unlink = i.bus.Connect(i.member)
 	// A store that cannot be reached now may be in a moment; imapd would be started again.
-	for {
-		if err = i.member.Start(context.Background()); err == nil {
-			break
-		}
+	if err = i.member.Start(context.Background()); err != nil {
 		s.log.add(n.name, "cannot start: %v", err)
 		i.unlink()
 		s.endBus(i.bus)
 		time.Sleep(between(n.rnd, 100*time.Millisecond, 200*time.Millisecond))
-		if s.ended() {
-			return
+		if !s.ended() {
+			n.start()
 		}
-		n.start()
 		return
 	}
 	i.trackers = tracker.New(tracker.Options{Store: i.store, Bus: i.bus, Budget: s.plan.budget, Log: log})
