@@ -28,6 +28,7 @@ type foreign struct {
 	others imap.UIDSet              // messages that others flag at the same time
 	world  *memory.World            // from serveForeign
 	bus    *eventbus.Bus
+	ln     *imaptest.Listener // from serveMemory
 
 	mu    sync.Mutex
 	ended []mailbox.AccountID // logins

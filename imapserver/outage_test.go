@@ -2,6 +2,7 @@ package imapserver_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,11 +129,63 @@ func TestHalfOfAChange(t *testing.T) {
 	})
 }
 
+// TestKnowsMore shows that a client with QRESYNC that comes from another node, and knows messages of which this one has not heard
+// yet, is told how their flags have changed since.
+func TestKnowsMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, store := serveMemory(t, func(context.Context, memory.Step, string) error { return nil })
+		do := func(conn *imaptest.Conn, command string) string {
+			conn.Send(". " + command + "\r\n")
+			synctest.Wait()
+			return conn.Received()
+		}
+		do(conn, "LOGIN alice secret")
+		opened := do(conn, "SELECT INBOX") // so that the tracker stays as it is now
+		_, validity, _ := strings.Cut(opened, "[UIDVALIDITY ")
+		validity, _, _ = strings.Cut(validity, "]")
+
+		silent := store.world.Open(memory.Node{}) // a node from which nothing is heard
+		alice, err := silent.User(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		inbox, err := silent.Lookup(t.Context(), alice.Account, "INBOX")
+		if err != nil {
+			t.Fatal(err)
+		}
+		draft, err := silent.Receive(t.Context(), strings.NewReader("Subject: x\r\n\r\n"), 1<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer draft.Discard()
+		known, err := silent.Append(t.Context(), inbox.ID, []mailstore.Incoming{{Draft: draft}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := silent.UpdateFlags(t.Context(), inbox.ID, known.Change.Added,
+			mailstore.FlagUpdate{Op: imap.StoreFlagsAdd, Flags: mailbox.Flags{System: mailbox.Flagged}}); err != nil {
+			t.Fatal(err)
+		}
+		other := store.ln.Connect()
+		do(other, "LOGIN alice secret")
+		do(other, "ENABLE QRESYNC")
+		answer := do(other, fmt.Sprintf("SELECT INBOX (QRESYNC (%s %d 1:4))", validity, known.Change.ModSeq))
+		if !strings.Contains(answer, "* 4 EXISTS") || !strings.Contains(answer, "* 4 FETCH (UID 4 FLAGS (\\Flagged") {
+			t.Errorf("not told: %q", answer)
+		}
+		// Nobody needs to know a mod-sequence that there never was.
+		if answer = do(other, fmt.Sprintf("SELECT INBOX (QRESYNC (%s 4711 1:4))", validity)); !strings.Contains(answer, "\r\n. OK ") {
+			t.Errorf("told %q", answer)
+		}
+	})
+}
+
 // serveMemory serves three messages in alice's INBOX from a store in memory whose calls are disturbed by hook, with a tracker that remembers no
 // flags. It returns a connection, and what is behind.
 func serveMemory(t *testing.T, hook memory.Hook) (*imaptest.Conn, *foreign) {
 	store := &foreign{hook: hook, mail: []string{"Subject: x\r\n\r\n", "Subject: x\r\n\r\n", "Subject: x\r\n\r\n"}}
-	conn := serveForeign(t, store, imapserver.DefaultSettings()).Connect()
+	store.ln = serveForeign(t, store, imapserver.DefaultSettings())
+	conn := store.ln.Connect()
 	synctest.Wait()
 	conn.Received()
 	return conn, store

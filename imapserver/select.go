@@ -42,6 +42,13 @@ func (c *conn) selectOrExamine(readOnly bool) error {
 		return err
 	}
 	c.session, c.state = s, selected
+	if args.QResync != nil {
+		// The client may know more than this node yet, from another one. A message that it knows must not come to it as a new one, whose
+		// flags need no telling. If the store does not know either, or cannot be asked, that shows below.
+		if err := s.view.Reach(c.srv.commands, mailbox.ModSeq(args.QResync.ModSeq)); err != nil {
+			c.log(c.srv.opts.Log.Debug()).Err(err).Msg("a client knows more than this node")
+		}
+	}
 	is := s.view.Select()
 	var m missed
 	if args.QResync != nil {
