@@ -43,7 +43,7 @@ func TestSeeds(t *testing.T) {
 	case raced || testing.Short():
 		count = 100
 	default:
-		count = 1000
+		count = 2000
 	}
 	failed := 0
 	for seed := *first; seed < *first+uint64(count) && failed < *failures; seed++ {
